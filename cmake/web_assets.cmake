@@ -1,0 +1,1 @@
+# Turns web/dist into assets compiled into the binary.

@@ -1,0 +1,44 @@
+// HTTP/1.1 server: Boost.Asio with one event loop per I/O thread; handlers run on a
+// worker executor and may block.
+
+#pragma once
+
+#include "core/executor.h"
+#include "core/result.h"
+#include "net/http.h"
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+namespace net {
+
+struct HttpServerOptions {
+  std::string listen_address = "127.0.0.1:9090";  // host:port, :port or [::1]:port
+  unsigned io_threads = 1;
+  uint64_t body_size_max = 64ULL << 20;
+  uint32_t connections_max = 512;        // Prometheus's --web.max-connections
+  int64_t read_timeout_ms = 300'000;     // Prometheus's --web.read-timeout
+  bool compress = true;                  // gzip when the client accepts it
+};
+
+// Thread-safe; one per listening address.
+class HttpServer {
+ public:
+  // Called on the executor. Must not throw; a throw answers 500 and is logged.
+  using Handler = std::function<Response(const Request&)>;
+
+  // Conflict when the address is in use: the message says which process holds it and
+  // suggests another port.
+  static core::Result<std::unique_ptr<HttpServer>> start(HttpServerOptions options,
+                                                         core::Executor& executor,
+                                                         Handler handler);
+  virtual ~HttpServer() = default;
+  // The port in use, also when 0 was asked for.
+  virtual uint16_t port() const = 0;
+  // Stops accepting, lets requests in flight finish for `grace_ms`, then closes.
+  virtual void stop(int64_t grace_ms) = 0;
+};
+
+}  // namespace net

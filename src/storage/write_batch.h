@@ -1,0 +1,70 @@
+// What producers hand to a SampleSink: the samples of one tenant, flat, so that a
+// request of ten thousand series is a few large arrays.
+
+#pragma once
+
+#include "model/sample.h"
+#include "model/tenant.h"
+
+#include <cstdint>
+#include <deque>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace storage {
+
+// One series of a batch: ranges [begin, end) into the batch's arrays.
+struct BatchSeries {
+  // Label bytes (model/labels.h), not necessarily canonical: the sink canonicalises
+  // what it has not seen before. Borrowed from the request or from the batch's arena.
+  std::string_view labels;
+  uint32_t samples_begin = 0;
+  uint32_t samples_end = 0;
+  uint32_t histograms_begin = 0;
+  uint32_t histograms_end = 0;
+  uint32_t exemplars_begin = 0;
+  uint32_t exemplars_end = 0;
+};
+
+// Reusable: clear() keeps the memory. Whoever fills it keeps the bytes behind
+// `labels` alive until append() has returned, or puts them into keep().
+struct WriteBatch {
+  model::TenantId tenant{model::kDefaultTenant};
+  std::vector<BatchSeries> series;
+  std::vector<model::Sample> samples;
+  std::vector<model::HistogramSample> histograms;
+  std::vector<model::Exemplar> exemplars;
+  std::vector<model::Metadata> metadata;
+
+  // A series with one float sample: what collectors, rules and tests write.
+  void add(const model::Labels& labels, int64_t timestamp_ms, double value);
+  // Starts a series; samples added by add_sample() belong to the newest one.
+  void begin_series(std::string_view label_bytes);
+  void add_sample(int64_t timestamp_ms, double value);
+  void add_histogram(int64_t timestamp_ms, model::Histogram histogram);
+  void add_exemplar(model::Exemplar exemplar);
+
+  // Copies bytes into the batch; valid until clear().
+  std::string_view keep(std::string_view bytes);
+  void clear();
+  bool empty() const { return series.empty() && metadata.empty(); }
+
+  std::span<const model::Sample> samples_of(const BatchSeries& one) const {
+    return std::span(samples).subspan(one.samples_begin, one.samples_end - one.samples_begin);
+  }
+  std::span<const model::HistogramSample> histograms_of(const BatchSeries& one) const {
+    return std::span(histograms)
+        .subspan(one.histograms_begin, one.histograms_end - one.histograms_begin);
+  }
+  std::span<const model::Exemplar> exemplars_of(const BatchSeries& one) const {
+    return std::span(exemplars)
+        .subspan(one.exemplars_begin, one.exemplars_end - one.exemplars_begin);
+  }
+
+ private:
+  std::deque<std::string> arena_;
+};
+
+}  // namespace storage
