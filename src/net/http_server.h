@@ -18,9 +18,9 @@ struct HttpServerOptions {
   std::string listen_address = "127.0.0.1:9090";  // host:port, :port or [::1]:port
   unsigned io_threads = 1;
   uint64_t body_size_max = 64ULL << 20;
-  uint32_t connections_max = 512;        // Prometheus's --web.max-connections
-  int64_t read_timeout_ms = 300'000;     // Prometheus's --web.read-timeout
-  bool compress = true;                  // gzip when the client accepts it
+  uint32_t connections_max = 512;     // Prometheus's --web.max-connections
+  int64_t read_timeout_ms = 300'000;  // Prometheus's --web.read-timeout
+  bool compress = true;               // gzip when the client accepts it
 };
 
 // Thread-safe; one per listening address.
@@ -32,8 +32,7 @@ class HttpServer {
   // Conflict when the address is in use: the message says which process holds it and
   // suggests another port.
   static core::Result<std::unique_ptr<HttpServer>> start(HttpServerOptions options,
-                                                         core::Executor& executor,
-                                                         Handler handler);
+                                                         core::Executor& executor, Handler handler);
   virtual ~HttpServer() = default;
   // The port in use, also when 0 was asked for.
   virtual uint16_t port() const = 0;

@@ -32,4 +32,7 @@ class ObjectStore {
   virtual core::Result<std::vector<ObjectInfo>> list(const std::string& prefix) const = 0;
 };
 
+// InvalidArgument, with the key and what is wrong, unless `key` follows the rules above.
+core::Result<void> check_key(std::string_view key);
+
 }  // namespace objstore

@@ -1,0 +1,110 @@
+// The HTTP API: routes to services. Prometheus 3.5's endpoints with its JSON, plus
+// Petrel's own.
+//
+//   net::HttpServer ─> Api::handle ─> route table ─> *_routes.cc ─> sink, source, engine, rules
+//
+// One file per group of routes; each has a table of its routes, and api.cc lists the
+// tables. The only map from ErrorCode to HTTP is api/http_status.cc.
+
+#pragma once
+
+#include "api/assets.h"
+#include "core/clock.h"
+#include "core/result.h"
+#include "net/http.h"
+#include "promql/engine.h"
+#include "storage/sample_sink.h"
+#include "storage/series_source.h"
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace rules {
+class RulesView;
+}
+
+namespace api {
+
+struct BuildInfo {
+  std::string version = "3.5.0";  // of the Prometheus API: clients key features on it
+  std::string petrel_version;
+  std::string revision;
+  std::string branch;
+  std::string build_user;
+  std::string build_date;
+  std::string compiler;  // reported as goVersion, which clients expect
+};
+
+// Numbers of the storage engine for /api/v1/status/tsdb.
+struct TsdbStatus {
+  uint64_t series = 0;
+  uint64_t label_pairs = 0;
+  uint64_t chunks = 0;
+  int64_t time_min_ms = 0;
+  int64_t time_max_ms = 0;
+};
+
+// Progress of the replay at start, in log segments or records.
+struct ReplayProgress {
+  uint64_t min = 0;
+  uint64_t max = 0;
+  uint64_t current = 0;
+};
+
+// What the routes work on. Borrowed: must outlive the Api or the next set_services().
+struct Services {
+  storage::SampleSink* sink = nullptr;
+  const storage::SeriesSource* source = nullptr;
+  const promql::Engine* engine = nullptr;
+  const rules::RulesView* rules = nullptr;  // nullptr: this role has no rules
+  std::function<TsdbStatus()> tsdb_status;  // empty: the engine does not offer it
+};
+
+struct ApiOptions {
+  BuildInfo build;
+  // Flags in Prometheus's names without dashes, for status/flags.
+  std::vector<std::pair<std::string, std::string>> flags;
+  int64_t started_at_ms = 0;
+  std::string storage_retention = "7d";
+  std::string cors_origin = ".*";            // --web.cors.origin, RE2, anchored
+  uint64_t decoded_size_max = 256ULL << 20;  // of a compressed request body
+  bool enable_lifecycle = true;              // --web.enable-lifecycle: /-/reload, /-/quit
+  // Reloads configuration and rules; empty: not offered.
+  std::function<core::Result<void>()> reload;
+  // The loaded configuration with secrets masked; empty: none is loaded.
+  std::function<std::string()> config_yaml;
+  std::function<ReplayProgress()> replay_progress;
+};
+
+// Thread-safe. handle() may block on disk and queries: run it on a worker executor.
+class Api {
+ public:
+  // Borrows the clock and the assets. Without assets (nullptr) the UI is one page that
+  // says how to build it.
+  Api(ApiOptions options, const core::Clock& clock, const AssetProvider* assets);
+  ~Api();
+  Api(const Api&) = delete;
+  Api& operator=(const Api&) = delete;
+
+  net::Response handle(const net::Request& request);
+
+  // Ready from here on. Until then, and after clear_services(), routes that need a
+  // service answer 503 and /-/ready too.
+  void set_services(Services services);
+  // New requests find no services; returns when none uses the old ones any more.
+  void clear_services();
+  bool is_ready() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace api

@@ -1,0 +1,49 @@
+// An Executor with its own threads and a bounded queue.
+
+#pragma once
+
+#include "core/executor.h"
+
+#include <condition_variable>
+#include <cstddef>
+#include <deque>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace core {
+
+struct ThreadPoolOptions {
+  std::string name = "pool";  // names the threads (15 characters show) and its metrics
+  size_t threads = 2;
+  size_t queue_max = 1024;  // tasks that wait; above it post() refuses
+};
+
+// Thread-safe. A task that was accepted runs, also while the pool stops.
+class ThreadPool final : public Executor {
+ public:
+  explicit ThreadPool(ThreadPoolOptions options);
+  ~ThreadPool() override;
+  ThreadPool(const ThreadPool&) = delete;
+  ThreadPool& operator=(const ThreadPool&) = delete;
+
+  [[nodiscard]] bool post(Task task) override;
+  // Refuses new tasks, runs the waiting ones and joins the threads. Must not be called
+  // by a task of this pool.
+  void stop();
+  size_t waiting() const;
+
+ private:
+  void run();
+
+  const ThreadPoolOptions options_;
+  mutable std::mutex mutex_;
+  std::condition_variable wake_;
+  std::deque<Task> queue_;  // guarded by mutex_
+  bool stopping_ = false;   // guarded by mutex_
+  std::mutex join_mutex_;   // orders concurrent stop() calls
+  std::vector<std::thread> threads_;
+};
+
+}  // namespace core
