@@ -13,7 +13,11 @@ int64_t read_ns(clockid_t id) {
 
 }  // namespace
 
-int64_t SystemClock::now_ms() const { return read_ns(CLOCK_REALTIME) / 1'000'000; }
-int64_t SystemClock::monotonic_ns() const { return read_ns(CLOCK_MONOTONIC); }
+int64_t SystemClock::now_ms() const {
+  return read_ns(CLOCK_REALTIME) / 1'000'000;
+}
+int64_t SystemClock::monotonic_ns() const {
+  return read_ns(CLOCK_MONOTONIC);
+}
 
 }  // namespace core

@@ -15,10 +15,14 @@ std::atomic<LogFormat> g_format = LogFormat::Logfmt;
 
 std::string_view name_of(LogLevel level) {
   switch (level) {
-    case LogLevel::Debug: return "debug";
-    case LogLevel::Info: return "info";
-    case LogLevel::Warn: return "warn";
-    case LogLevel::Error: return "error";
+    case LogLevel::Debug:
+      return "debug";
+    case LogLevel::Info:
+      return "info";
+    case LogLevel::Warn:
+      return "warn";
+    case LogLevel::Error:
+      return "error";
   }
   return "unknown";
 }
@@ -51,8 +55,12 @@ void append_json_field(std::string& line, std::string_view key, std::string_view
 
 }  // namespace
 
-void set_log_level(LogLevel level) { g_level = level; }
-void set_log_format(LogFormat format) { g_format = format; }
+void set_log_level(LogLevel level) {
+  g_level = level;
+}
+void set_log_format(LogFormat format) {
+  g_format = format;
+}
 
 void log(LogLevel level, std::string_view component, std::string_view message,
          std::initializer_list<LogField> fields) {

@@ -45,8 +45,8 @@ class Gauge {
 // Seconds, in buckets from 100 us to 30 s.
 class DurationHistogram {
  public:
-  static constexpr std::array<double, 14> kBounds = {0.0001, 0.0005, 0.001, 0.005, 0.01, 0.025, 0.05,
-                                                     0.1,    0.25,   0.5,   1,     2.5,  10,    30};
+  static constexpr std::array<double, 14> kBounds = {
+      0.0001, 0.0005, 0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 30};
   void observe(double seconds);
   uint64_t bucket(size_t index) const { return buckets_[index]; }  // not cumulative
   double sum() const { return sum_; }

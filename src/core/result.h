@@ -81,10 +81,10 @@ T take(Result<T>&& result) {
 
 // Ends the process when one of our own assumptions is broken; on in release
 // builds. Never for user input or bytes from disk: those are a Result.
-#define ENSURE(condition)                                        \
-  do {                                                           \
-    if (!(condition)) [[unlikely]]                               \
-      ::core::ensure_failed(#condition, __FILE__, __LINE__);     \
+#define ENSURE(condition)                                    \
+  do {                                                       \
+    if (!(condition)) [[unlikely]]                           \
+      ::core::ensure_failed(#condition, __FILE__, __LINE__); \
   } while (false)
 
 namespace core {

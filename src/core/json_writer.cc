@@ -1,0 +1,137 @@
+#include "core/json_writer.h"
+
+#include <array>
+#include <charconv>
+#include <cmath>
+
+namespace core {
+namespace {
+
+constexpr std::string_view kReplacement = "\xef\xbf\xbd";
+
+// Length of the valid UTF-8 sequence at the front (RFC 3629), or 0.
+size_t utf8_length(std::string_view text) {
+  const auto byte = [text](size_t i) { return static_cast<uint8_t>(text[i]); };
+  const uint8_t first = byte(0);
+  size_t length = 0;
+  uint8_t low = 0x80;
+  uint8_t high = 0xbf;
+  if (first < 0x80) return 1;
+  if (first >= 0xc2 && first <= 0xdf) length = 2;
+  if (first >= 0xe0 && first <= 0xef) length = 3;
+  if (first >= 0xf0 && first <= 0xf4) length = 4;
+  if (first == 0xe0) low = 0xa0;
+  if (first == 0xed) high = 0x9f;
+  if (first == 0xf0) low = 0x90;
+  if (first == 0xf4) high = 0x8f;
+  if (length == 0 || text.size() < length || byte(1) < low || byte(1) > high) return 0;
+  for (size_t i = 2; i < length; ++i) {
+    if ((byte(i) & 0xc0) != 0x80) return 0;
+  }
+  return length;
+}
+
+void append_escaped(std::string& out, char c) {
+  constexpr std::string_view kHex = "0123456789abcdef";
+  switch (c) {
+    case '"':
+      out += "\\\"";
+      return;
+    case '\\':
+      out += "\\\\";
+      return;
+    case '\n':
+      out += "\\n";
+      return;
+    case '\r':
+      out += "\\r";
+      return;
+    case '\t':
+      out += "\\t";
+      return;
+    default:
+      break;
+  }
+  const auto byte = static_cast<uint8_t>(c);
+  out += "\\u00";
+  out += kHex[byte >> 4];
+  out += kHex[byte & 15];
+}
+
+}  // namespace
+
+void append_json_string(std::string& out, std::string_view text) {
+  out += '"';
+  size_t plain = 0;  // start of the run that is copied as it is
+  for (size_t i = 0; i < text.size();) {
+    const char c = text[i];
+    const auto byte = static_cast<uint8_t>(c);
+    if (byte >= 0x20 && byte < 0x80 && c != '"' && c != '\\') {
+      ++i;
+      continue;
+    }
+    const size_t length = byte < 0x80 ? 1 : utf8_length(text.substr(i));
+    if (length > 1) {
+      i += length;
+      continue;
+    }
+    out.append(text.substr(plain, i - plain));
+    if (length == 0) {
+      out.append(kReplacement);
+    } else {
+      append_escaped(out, c);
+    }
+    plain = ++i;
+  }
+  out.append(text.substr(plain));
+  out += '"';
+}
+
+void append_float(std::string& out, double value) {
+  if (std::isnan(value)) {
+    out += "NaN";
+    return;
+  }
+  if (std::isinf(value)) {
+    out += value > 0 ? "+Inf" : "-Inf";
+    return;
+  }
+  // Most samples are integers; 2^53 and beyond take the general path.
+  if (std::abs(value) < 1e15 && value == std::trunc(value) &&
+      (value != 0 || !std::signbit(value))) {
+    std::array<char, 24> digits;
+    const auto end =
+        std::to_chars(digits.data(), digits.data() + digits.size(), static_cast<int64_t>(value));
+    out.append(digits.data(), end.ptr);
+    return;
+  }
+  std::array<char, 400> digits;  // 1.8e308 has 309 digits
+  const auto end =
+      std::to_chars(digits.data(), digits.data() + digits.size(), value, std::chars_format::fixed);
+  out.append(digits.data(), end.ptr);
+}
+
+void append_timestamp(std::string& out, int64_t time_ms) {
+  if (time_ms < 0) {
+    out += '-';
+    time_ms = -time_ms;
+  }
+  out += std::to_string(time_ms / 1000);
+  const int64_t millis = time_ms % 1000;
+  if (millis == 0) return;
+  const std::array<char, 4> fraction = {'.', static_cast<char>('0' + millis / 100),
+                                        static_cast<char>('0' + millis / 10 % 10),
+                                        static_cast<char>('0' + millis % 10)};
+  size_t length = fraction.size();
+  while (fraction[length - 1] == '0') --length;
+  out.append(fraction.data(), length);
+}
+
+JsonWriter& JsonWriter::value(double number) {
+  if (!std::isfinite(number)) return null();
+  std::array<char, 32> digits;
+  const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), number);
+  return raw({digits.data(), static_cast<size_t>(end.ptr - digits.data())});
+}
+
+}  // namespace core
