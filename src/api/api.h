@@ -8,9 +8,10 @@
 
 #pragma once
 
-#include "api/assets.h"
+#include "api/static_assets.h"
 #include "core/clock.h"
 #include "core/result.h"
+#include "ingest/limits.h"
 #include "net/http.h"
 #include "promql/engine.h"
 #include "storage/sample_sink.h"
@@ -73,9 +74,9 @@ struct ApiOptions {
   std::vector<std::pair<std::string, std::string>> flags;
   int64_t started_at_ms = 0;
   std::string storage_retention = "7d";
-  std::string cors_origin = ".*";            // --web.cors.origin, RE2, anchored
-  uint64_t decoded_size_max = 256ULL << 20;  // of a compressed request body
-  bool enable_lifecycle = true;              // --web.enable-lifecycle: /-/reload, /-/quit
+  std::string cors_origin = ".*";  // --web.cors.origin, RE2, anchored
+  ingest::Limits limits;
+  bool enable_lifecycle = true;  // --web.enable-lifecycle: /-/reload, /-/quit
   // Reloads configuration and rules; empty: not offered.
   std::function<core::Result<void>()> reload;
   // The loaded configuration with secrets masked; empty: none is loaded.
@@ -86,9 +87,8 @@ struct ApiOptions {
 // Thread-safe. handle() may block on disk and queries: run it on a worker executor.
 class Api {
  public:
-  // Borrows the clock and the assets. Without assets (nullptr) the UI is one page that
-  // says how to build it.
-  Api(ApiOptions options, const core::Clock& clock, const AssetProvider* assets);
+  // Borrows the clock and what the assets point to.
+  Api(ApiOptions options, const core::Clock& clock, StaticAssets assets);
   ~Api();
   Api(const Api&) = delete;
   Api& operator=(const Api&) = delete;
