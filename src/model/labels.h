@@ -128,7 +128,6 @@ core::Result<Labels> canonical(LabelsView outside);
 // The same test without making a copy; true also implies a metric name.
 bool is_canonical(LabelsView labels);
 
-bool is_utf8(std::string_view text);
 // [a-zA-Z_][a-zA-Z0-9_]*, the names that need no quotes in PromQL (metric names may
 // also hold colons).
 bool is_legacy_label_name(std::string_view name);

@@ -25,8 +25,12 @@ struct HistogramSample {
 
 // The NaN that says "this series ended here" (prometheus/model/value/value.go).
 inline constexpr uint64_t kStaleNanBits = 0x7ff0000000000002ULL;
-inline double stale_nan() { return std::bit_cast<double>(kStaleNanBits); }
-inline bool is_stale_nan(double value) { return std::bit_cast<uint64_t>(value) == kStaleNanBits; }
+inline double stale_nan() {
+  return std::bit_cast<double>(kStaleNanBits);
+}
+inline bool is_stale_nan(double value) {
+  return std::bit_cast<uint64_t>(value) == kStaleNanBits;
+}
 
 // Equal as bits: NaN equals the same NaN, 0 differs from -0.
 inline bool same_bits(double a, double b) {

@@ -29,8 +29,8 @@ struct LogSeries {
   // Canonical label bytes. Always set by the writer; on replay empty when an earlier
   // record (or the series snapshot) introduced the id.
   std::string_view labels;
-  bool is_new = false;  // first record that mentions the id
-  uint32_t samples_end = 0;     // the series' samples are [end of the one before, this)
+  bool is_new = false;       // first record that mentions the id
+  uint32_t samples_end = 0;  // the series' samples are [end of the one before, this)
   uint32_t histograms_end = 0;
   uint32_t exemplars_end = 0;
 };

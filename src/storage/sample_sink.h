@@ -15,11 +15,11 @@ namespace storage {
 
 enum class RefusalReason : uint8_t {
   InvalidLabels,
-  TooOld,        // older than the head's newest sample by more than the window
-  TooFarAhead,   // more than 10 minutes ahead of the wall clock
-  OutOfOrder,    // older than the series' newest sample where that is not allowed
-  Conflict,      // same series and timestamp, other value
-  InvalidSample, // a malformed histogram
+  TooOld,         // older than the head's newest sample by more than the window
+  TooFarAhead,    // more than 10 minutes ahead of the wall clock
+  OutOfOrder,     // older than the series' newest sample where that is not allowed
+  Conflict,       // same series and timestamp, other value
+  InvalidSample,  // a malformed histogram
   LimitExceeded,
 };
 inline constexpr size_t kRefusalReasonCount = 7;

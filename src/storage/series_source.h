@@ -85,14 +85,16 @@ class SeriesSource {
   virtual ~SeriesSource() = default;
   virtual core::Result<std::unique_ptr<SeriesSet>> select(const SelectRequest& request) const = 0;
   // All sorted and without repeats.
-  virtual core::Result<std::vector<std::string>> label_names(const LabelsRequest& request) const = 0;
-  virtual core::Result<std::vector<std::string>> label_values(const std::string& name,
-                                                              const LabelsRequest& request) const = 0;
+  virtual core::Result<std::vector<std::string>> label_names(
+      const LabelsRequest& request) const = 0;
+  virtual core::Result<std::vector<std::string>> label_values(
+      const std::string& name, const LabelsRequest& request) const = 0;
   virtual core::Result<std::vector<model::Labels>> series(const LabelsRequest& request) const = 0;
   // Of one metric, or of all when `metric` is empty; sorted by metric.
   virtual core::Result<std::vector<model::Metadata>> metadata(const model::TenantId& tenant,
                                                               const std::string& metric) const = 0;
-  virtual core::Result<std::vector<ExemplarSeries>> exemplars(const LabelsRequest& request) const = 0;
+  virtual core::Result<std::vector<ExemplarSeries>> exemplars(
+      const LabelsRequest& request) const = 0;
 };
 
 }  // namespace storage

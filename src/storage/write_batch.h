@@ -59,8 +59,8 @@ struct WriteBatch {
         .subspan(one.histograms_begin, one.histograms_end - one.histograms_begin);
   }
   std::span<const model::Exemplar> exemplars_of(const BatchSeries& one) const {
-    return std::span(exemplars)
-        .subspan(one.exemplars_begin, one.exemplars_end - one.exemplars_begin);
+    return std::span(exemplars).subspan(one.exemplars_begin,
+                                        one.exemplars_end - one.exemplars_begin);
   }
 
  private:

@@ -1,0 +1,14 @@
+#pragma once
+
+#include <cstddef>
+#include <string_view>
+
+namespace core {
+
+// Length of the valid UTF-8 sequence at the front of `text` (RFC 3629), or 0 when there
+// is none. Precondition: `text` is not empty.
+size_t utf8_sequence_length(std::string_view text);
+
+bool is_utf8(std::string_view text);
+
+}  // namespace core

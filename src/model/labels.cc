@@ -1,0 +1,257 @@
+#include "model/labels.h"
+
+#include "core/utf8.h"
+#include "core/varint.h"
+
+#include <algorithm>
+
+namespace model {
+namespace {
+
+using core::ErrorCode;
+
+// Tags of `Label` in a TimeSeries and of name and value in a Label: all
+// length-delimited fields 1, 1 and 2.
+constexpr char kLabelTag = 0x0a;
+constexpr char kNameTag = 0x0a;
+constexpr char kValueTag = 0x12;
+
+bool take_field(std::string_view& bytes, char tag, std::string_view& content) {
+  if (bytes.empty() || bytes.front() != tag) return false;
+  bytes.remove_prefix(1);
+  return core::take_string(bytes, content);
+}
+
+// Reads one Label; its fields may come in any order or be absent, as protobuf allows.
+// Fields other than name and value are not accepted: nobody sends them.
+bool take_label(std::string_view& bytes, Label& label) {
+  std::string_view inner;
+  if (!take_field(bytes, kLabelTag, inner)) return false;
+  label = {};
+  while (!inner.empty()) {
+    const bool good = inner.front() == kNameTag ? take_field(inner, kNameTag, label.name)
+                                                : take_field(inner, kValueTag, label.value);
+    if (!good) return false;
+  }
+  return true;
+}
+
+size_t varint_size(uint64_t value) {
+  size_t size = 1;
+  for (; value >= 0x80; value >>= 7) ++size;
+  return size;
+}
+
+size_t encoded_size(const Label& label) {
+  const size_t inner = 2 + varint_size(label.name.size()) + label.name.size() +
+                       varint_size(label.value.size()) + label.value.size();
+  return 1 + varint_size(inner) + inner;
+}
+
+void append_escaped(std::string& out, std::string_view text) {
+  out += '"';
+  for (const char c : text) {
+    switch (c) {
+      case '"':
+        out += "\\\"";
+        break;
+      case '\\':
+        out += "\\\\";
+        break;
+      case '\n':
+        out += "\\n";
+        break;
+      case '\t':
+        out += "\\t";
+        break;
+      case '\r':
+        out += "\\r";
+        break;
+      default:
+        out += c;
+    }
+  }
+  out += '"';
+}
+
+bool is_legacy_name(std::string_view name, bool colons) {
+  if (name.empty() || (name.front() >= '0' && name.front() <= '9')) return false;
+  return std::all_of(name.begin(), name.end(), [colons](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           (colons && c == ':');
+  });
+}
+
+}  // namespace
+
+void LabelsView::Iterator::next() {
+  at_ = rest_.data();
+  if (rest_.empty()) return;
+  std::string_view rest = rest_;
+  if (!take_label(rest, label_)) {
+    rest_ = rest_.substr(rest_.size());
+    at_ = rest_.data();
+    return;
+  }
+  rest_ = rest;
+}
+
+std::string_view LabelsView::get(std::string_view name) const {
+  for (const Label& label : *this) {
+    if (label.name == name) return label.value;
+  }
+  return {};
+}
+
+std::string LabelsView::to_string() const {
+  const std::string_view metric = metric_name();
+  const bool plain_metric = is_legacy_metric_name(metric);
+  std::string out(plain_metric ? metric : std::string_view());
+  std::string inner;
+  if (!metric.empty() && !plain_metric) append_escaped(inner, metric);
+  for (const Label& label : *this) {
+    if (label.name == kMetricName) continue;
+    if (!inner.empty()) inner += ", ";
+    if (is_legacy_label_name(label.name)) {
+      inner += label.name;
+    } else {
+      append_escaped(inner, label.name);
+    }
+    inner += '=';
+    append_escaped(inner, label.value);
+  }
+  if (!inner.empty() || out.empty()) out += "{" + inner + "}";
+  return out;
+}
+
+int compare(LabelsView a, LabelsView b) {
+  if (a.bytes() == b.bytes()) return 0;
+  auto left = a.begin();
+  auto right = b.begin();
+  for (; left != a.end() && right != b.end(); ++left, ++right) {
+    if (const int order = left->name.compare(right->name); order != 0) return order;
+    if (const int order = left->value.compare(right->value); order != 0) return order;
+  }
+  if (left == a.end() && right == b.end()) return 0;
+  return left == a.end() ? -1 : 1;
+}
+
+void append_label(std::string& bytes, std::string_view name, std::string_view value) {
+  const size_t inner =
+      2 + varint_size(name.size()) + name.size() + varint_size(value.size()) + value.size();
+  bytes += kLabelTag;
+  core::append_varint(bytes, inner);
+  bytes += kNameTag;
+  core::append_string(bytes, name);
+  bytes += kValueTag;
+  core::append_string(bytes, value);
+}
+
+Labels Labels::of(std::vector<std::pair<std::string, std::string>> pairs) {
+  std::stable_sort(pairs.begin(), pairs.end(),
+                   [](const auto& a, const auto& b) { return a.first < b.first; });
+  std::string bytes;
+  for (size_t i = 0; i < pairs.size(); ++i) {
+    const bool repeated = i + 1 < pairs.size() && pairs[i].first == pairs[i + 1].first;
+    if (!repeated && !pairs[i].second.empty()) append_label(bytes, pairs[i].first, pairs[i].second);
+  }
+  return Labels(std::move(bytes));
+}
+
+LabelsBuilder::LabelsBuilder(LabelsView base) {
+  for (const Label& label : base) pairs_.emplace_back(label.name, label.value);
+}
+
+LabelsBuilder& LabelsBuilder::set(std::string_view name, std::string_view value) {
+  if (value.empty()) return remove(name);
+  const auto at =
+      std::lower_bound(pairs_.begin(), pairs_.end(), name,
+                       [](const auto& pair, std::string_view key) { return pair.first < key; });
+  if (at != pairs_.end() && at->first == name) {
+    at->second = value;
+  } else {
+    pairs_.emplace(at, name, value);
+  }
+  return *this;
+}
+
+LabelsBuilder& LabelsBuilder::remove(std::string_view name) {
+  std::erase_if(pairs_, [name](const auto& pair) { return pair.first == name; });
+  return *this;
+}
+
+std::string_view LabelsBuilder::get(std::string_view name) const {
+  for (const auto& [key, value] : pairs_) {
+    if (key == name) return value;
+  }
+  return {};
+}
+
+Labels LabelsBuilder::build() const {
+  std::string bytes;
+  for (const auto& [name, value] : pairs_) append_label(bytes, name, value);
+  return Labels::from_canonical(bytes);
+}
+
+core::Result<Labels> canonical(LabelsView outside) {
+  std::vector<std::pair<std::string, std::string>> pairs;
+  std::string_view rest = outside.bytes();
+  while (!rest.empty()) {
+    Label label;
+    const size_t offset = outside.bytes().size() - rest.size();
+    if (!take_label(rest, label)) {
+      return core::fail(ErrorCode::InvalidArgument, "malformed label at byte {} of the label set",
+                        offset);
+    }
+    if (!core::is_utf8(label.name) || !core::is_utf8(label.value)) {
+      return core::fail(ErrorCode::InvalidArgument, "label at byte {} is not valid UTF-8", offset);
+    }
+    if (label.name.empty()) {
+      return core::fail(ErrorCode::InvalidArgument, "empty label name with value \"{}\"",
+                        label.value);
+    }
+    pairs.emplace_back(label.name, label.value);
+  }
+  std::sort(pairs.begin(), pairs.end());
+  for (size_t i = 1; i < pairs.size(); ++i) {
+    if (pairs[i].first == pairs[i - 1].first) {
+      return core::fail(ErrorCode::InvalidArgument, "label name \"{}\" is not unique",
+                        pairs[i].first);
+    }
+  }
+  Labels labels = Labels::of(std::move(pairs));
+  if (labels.metric_name().empty()) {
+    return core::fail(ErrorCode::InvalidArgument, "series {} has no metric name",
+                      labels.to_string());
+  }
+  return labels;
+}
+
+// The encoding of a label is unique only in its shortest form, so the size has to
+// fit as well.
+bool is_canonical(LabelsView labels) {
+  std::string_view rest = labels.bytes();
+  std::string_view previous;
+  bool has_name = false;
+  while (!rest.empty()) {
+    Label label;
+    const size_t before = rest.size();
+    if (!take_label(rest, label)) return false;
+    if (label.name.empty() || label.value.empty() || label.name <= previous) return false;
+    if (encoded_size(label) != before - rest.size()) return false;
+    if (label.name.data() > label.value.data()) return false;
+    if (!core::is_utf8(label.name) || !core::is_utf8(label.value)) return false;
+    has_name = has_name || label.name == kMetricName;
+    previous = label.name;
+  }
+  return has_name;
+}
+
+bool is_legacy_label_name(std::string_view name) {
+  return is_legacy_name(name, false);
+}
+bool is_legacy_metric_name(std::string_view name) {
+  return is_legacy_name(name, true);
+}
+
+}  // namespace model
