@@ -1,0 +1,144 @@
+// The storage engine of one node: both waists on one set of data.
+//
+//   append ─> judge ─> log ─> head (memory) ─(2 h ranges)─> blocks (files) ─> deleted after retention
+//
+// What is refused is refused before the log; what is in the log is applied at once and
+// is readable from then on; append() returns when the log says that it is durable.
+// A range that was flushed to a block is closed: older samples are "too old". That is
+// why a sample is never in two places for long and a replay can skip what blocks hold.
+//
+// Files under the data directory: lock, manifest, series_snapshot-*, blocks/*
+// (docs/formats/). The log has its own folder and is not opened here.
+
+#pragma once
+
+#include "core/clock.h"
+#include "core/file_system.h"
+#include "core/result.h"
+#include "core/rng.h"
+#include "storage/log.h"
+#include "storage/sample_sink.h"
+#include "storage/series_source.h"
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace tsdb {
+
+struct EngineOptions {
+  std::string data_dir;
+  int64_t retention_ms = 7LL * 24 * 3'600'000;     // from the newest sample; 0: for ever
+  int64_t block_range_ms = 2LL * 3'600'000;        // blocks start at multiples of it
+  int64_t out_of_order_window_ms = 3'600'000;      // behind the tenant's newest sample
+  int64_t ahead_max_ms = 600'000;                  // before the wall clock
+  size_t exemplars_max = 20'000;                   // per tenant; the oldest go first
+  size_t series_max = 0;                           // per tenant, in the head; 0: no limit
+  size_t block_index_cache_bytes = 256ULL << 20U;  // decoded indexes of blocks
+};
+
+struct EngineDeps {
+  core::FileSystem& files;
+  core::Clock& clock;
+  core::Rng& rng;  // keys the hash of series identities; used in open() only
+  storage::Log& log;
+};
+
+// Takes the lock of a data directory, creating the directory. Done before the log in
+// the same directory is opened; the error names the process that holds it.
+core::Result<std::unique_ptr<core::FileLock>> lock_data_dir(core::FileSystem& files,
+                                                            const std::string& data_dir);
+
+struct ReplayProgress {
+  bool done = false;
+  storage::LogPosition position = 0;  // of `end`, where the log ended when it began
+  storage::LogPosition end = 0;
+  uint64_t records = 0;
+  uint64_t samples = 0;
+  uint64_t dropped_samples = 0;  // of series that neither log nor snapshot introduces
+};
+
+struct NamedCount {
+  std::string name;
+  uint64_t count = 0;
+};
+
+// What /api/v1/status/tsdb shows of one tenant.
+struct EngineStats {
+  uint64_t series = 0;
+  uint64_t label_pairs = 0;
+  uint64_t chunks = 0;
+  uint64_t samples_in_open_chunks = 0;
+  int64_t min_time_ms = 0;  // of the head; both 0 when it is empty
+  int64_t max_time_ms = 0;
+  uint64_t blocks = 0;
+  uint64_t quarantined_blocks = 0;
+  uint64_t block_bytes = 0;
+  std::vector<NamedCount> series_by_metric;      // the largest, largest first
+  std::vector<NamedCount> values_by_label;
+  std::vector<NamedCount> bytes_by_label;
+  std::vector<NamedCount> series_by_label_pair;  // "name=value"
+};
+
+struct MaintainReport {
+  uint32_t blocks_written = 0;
+  uint32_t blocks_deleted = 0;
+  uint64_t series_dropped = 0;
+};
+
+// Thread-safe. Errors of append(): Unavailable when the log cannot take the batch;
+// nothing is promised then and reads go on.
+class Engine final : public storage::SampleSink, public storage::SeriesSource {
+ public:
+  // Takes the data directory (`lock`, or its own when null) and reads the manifest.
+  // Quick: everything that takes time is in recover().
+  static core::Result<std::unique_ptr<Engine>> create(EngineOptions options, EngineDeps deps,
+                                                      std::unique_ptr<core::FileLock> lock = nullptr);
+  // Loads the series snapshot and replays the log. Before it is done append() and the
+  // reads answer Unavailable; progress() may be asked from any thread.
+  core::Result<void> recover();
+  // create() and recover().
+  static core::Result<std::unique_ptr<Engine>> open(EngineOptions options, EngineDeps deps,
+                                                    std::unique_ptr<core::FileLock> lock = nullptr);
+  ~Engine() override;
+
+  ReplayProgress progress() const;
+
+  core::Result<storage::AppendSummary> append(const storage::WriteBatch& batch) override;
+
+  core::Result<std::unique_ptr<storage::SeriesSet>> select(
+      const storage::SelectRequest& request) const override;
+  core::Result<std::vector<std::string>> label_names(
+      const storage::LabelsRequest& request) const override;
+  core::Result<std::vector<std::string>> label_values(
+      const std::string& name, const storage::LabelsRequest& request) const override;
+  core::Result<std::vector<model::Labels>> series(
+      const storage::LabelsRequest& request) const override;
+  core::Result<std::vector<model::Metadata>> metadata(const model::TenantId& tenant,
+                                                      const std::string& metric) const override;
+  core::Result<std::vector<storage::ExemplarSeries>> exemplars(
+      const storage::LabelsRequest& request) const override;
+
+  // One step of the background work: flushes ranges that are complete, forgets what
+  // blocks hold, truncates the log, deletes blocks past retention. Call it every few
+  // seconds from one background thread. An error leaves everything as it was; the
+  // next call tries again.
+  core::Result<MaintainReport> maintain();
+  // Flushes everything in the head; for snapshots and for tests. The flushed ranges
+  // are closed for writing.
+  core::Result<MaintainReport> flush_all();
+
+  // The tenants that have data, sorted.
+  std::vector<model::TenantId> tenants() const;
+  EngineStats stats(const model::TenantId& tenant, size_t top = 10) const;
+
+ private:
+  struct Impl;
+  explicit Engine(std::unique_ptr<Impl> impl);
+
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace tsdb
