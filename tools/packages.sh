@@ -35,14 +35,17 @@ as_root() {
 # A daemon that a package brings must not start: the tests start their own, and a
 # prometheus.service would take port 9090. dpkg asks policy-rc.d; 101 means no.
 apt_get() {
-  local guard=/usr/sbin/policy-rc.d made=0 status=0
+  local guard=/usr/sbin/policy-rc.d made=0 status=0 log
+  log=$(mktemp)
   if [ ! -e $guard ]; then
     printf '#!/bin/sh\nexit 101\n' | as_root tee $guard >/dev/null && as_root chmod 755 $guard
     made=1
   fi
   as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends \
-    -o Dpkg::Use-Pty=0 -o APT::Color=0 -o DPkg::Lock::Timeout=300 "$@" || status=$?
+    -o Dpkg::Use-Pty=0 -o APT::Color=0 -o DPkg::Lock::Timeout=300 "$@" >"$log" 2>&1 || status=$?
   [ $made = 1 ] && as_root rm -f $guard
+  [ $status = 0 ] || tail -20 "$log" >&2
+  rm -f "$log"
   return $status
 }
 
@@ -85,10 +88,15 @@ install_packages() {
     apt_get update
     find_missing "$@" >/dev/null
   fi
-  if ! apt_get install "${missing[@]}" >/dev/null; then
-    apt_get update
-    apt_get install "${missing[@]}"
-  fi
+  apt_get install "${missing[@]}" || { apt_get update && apt_get install "${missing[@]}"; } || {
+    echo "Petrel: apt-get could not install: ${missing[*]}" >&2
+    exit 1
+  }
+  # Nor may a daemon start at the next boot.
+  local name
+  for name in "${missing[@]}"; do
+    [ ! -e "/etc/init.d/$name" ] || as_root update-rc.d "$name" disable >/dev/null 2>&1 || true
+  done
 }
 
 # Node is needed to build the web UI only; any node >= 18 with npm on the PATH will do.

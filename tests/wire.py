@@ -1,0 +1,49 @@
+"""Remote write 1.0 requests from nothing but the standard library, good and bad ones."""
+
+import struct
+
+
+def varint(value: int) -> bytes:
+    value &= (1 << 64) - 1
+    out = bytearray()
+    while value >= 0x80:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+def field(number: int, payload: bytes) -> bytes:
+    return varint(number << 3 | 2) + varint(len(payload)) + payload
+
+
+def snappy(data: bytes) -> bytes:
+    """Snappy's block form with literals only: valid, and not smaller."""
+    out = bytearray(varint(len(data)))
+    for start in range(0, len(data), 65536):
+        chunk = data[start:start + 65536]
+        out += bytes([61 << 2]) + struct.pack("<H", len(chunk) - 1) + chunk
+    return bytes(out)
+
+
+def sample(value: float, timestamp_ms: int) -> bytes:
+    return varint(1 << 3 | 1) + struct.pack("<d", value) + varint(2 << 3) + varint(timestamp_ms)
+
+
+def time_series(labels: dict[str, str], samples: list[tuple[int, float]]) -> bytes:
+    body = b"".join(field(1, field(1, name.encode()) + field(2, value.encode()))
+                    for name, value in sorted(labels.items()))
+    return body + b"".join(field(2, sample(value, timestamp_ms)) for timestamp_ms, value in samples)
+
+
+def write_request(series: list[tuple[dict[str, str], list[tuple[int, float]]]]) -> bytes:
+    """`series` is [({"__name__": ..., ...}, [(timestamp_ms, value), ...]), ...]."""
+    return snappy(b"".join(field(1, time_series(labels, samples)) for labels, samples in series))
+
+
+HEADERS = {
+    "Content-Type": "application/x-protobuf",
+    "Content-Encoding": "snappy",
+    "X-Prometheus-Remote-Write-Version": "0.1.0",
+    "User-Agent": "petrel-tests",
+}
