@@ -4,6 +4,8 @@
 
 #include "core/json.h"
 
+#include "core/utf8.h"
+
 #include <charconv>
 #include <simdjson.h>
 #include <unordered_map>
@@ -136,25 +138,7 @@ class Scanner {
   }
 
   Result<void> utf8() {
-    const auto byte = [&](size_t i) {
-      return at_ + i < text_.size() ? static_cast<unsigned char>(text_[at_ + i]) : 0;
-    };
-    const unsigned first = byte(0);
-    size_t size = 0;
-    if (first < 0x80) {
-      size = 1;
-    } else if (first >= 0xc2 && first < 0xe0) {
-      size = 2;
-    } else if (first >= 0xe0 && first < 0xf0) {
-      const unsigned second = byte(1);
-      if ((first != 0xe0 || second >= 0xa0) && (first != 0xed || second < 0xa0)) size = 3;
-    } else if (first >= 0xf0 && first < 0xf5) {
-      const unsigned second = byte(1);
-      if ((first != 0xf0 || second >= 0x90) && (first != 0xf4 || second < 0x90)) size = 4;
-    }
-    for (size_t i = 1; i < size; ++i) {
-      if ((byte(i) & 0xc0) != 0x80) size = 0;
-    }
+    const size_t size = utf8_sequence_length(text_.substr(at_));
     if (size == 0) return wrong("UTF-8");
     at_ += size;
     return {};
