@@ -43,6 +43,13 @@ struct AlertEvent {
   bool operator==(const AlertEvent&) const = default;
 };
 
+// Pieces of larger records: the take_ functions consume from the front of `bytes` and
+// are false, with the output unspecified, when they are malformed.
+void append_event(std::string& out, const AlertEvent& event);
+bool take_event(std::string_view& bytes, AlertEvent& event);
+void append_annotations(std::string& out, const Annotations& annotations);
+bool take_annotations(std::string_view& bytes, Annotations& annotations);
+
 std::string encode_event(const AlertEvent& event);
 // Corruption when the bytes are not what encode_event() writes.
 core::Result<AlertEvent> decode_event(std::string_view bytes);
