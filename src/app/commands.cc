@@ -1,0 +1,48 @@
+#include "app/commands.h"
+
+#include <array>
+
+namespace app {
+namespace {
+
+constexpr std::array kCommands = {
+    Command{"check", "check configuration and rule files", run_check},
+    Command{"agent", "collect here, store elsewhere", nullptr},
+    Command{"alert", "list, show, explain and acknowledge alerts", nullptr},
+    Command{"backtest", "replay a rule over stored data", nullptr},
+    Command{"backup", "copy the data folder while serving", nullptr},
+    Command{"capacity", "size an installation", nullptr},
+    Command{"cluster", "manage a cluster", nullptr},
+    Command{"completion", "print a shell completion script", nullptr},
+    Command{"dlq", "look into undeliverable notifications", nullptr},
+    Command{"drill", "exercise an alert from end to end", nullptr},
+    Command{"export", "write samples to files", nullptr},
+    Command{"import", "read samples from files", nullptr},
+    Command{"man", "print the manual page", nullptr},
+    Command{"oncall", "show who is on call", nullptr},
+    Command{"query", "run a PromQL query", nullptr},
+    Command{"restore", "load a backup", nullptr},
+    Command{"route", "test the routing of alerts", nullptr},
+    Command{"rule", "promote rules", nullptr},
+    Command{"silence", "manage silences", nullptr},
+    Command{"slo", "manage service level objectives", nullptr},
+    Command{"tenant", "manage tenants", nullptr},
+    Command{"test", "run rule unit tests", nullptr},
+    Command{"token", "manage access tokens", nullptr},
+    Command{"tsdb", "look into and repair the storage", nullptr},
+};
+
+}  // namespace
+
+std::span<const Command> command_table() {
+  return kCommands;
+}
+
+const Command* find_command(std::string_view name) {
+  for (const Command& command : kCommands) {
+    if (command.name == name) return &command;
+  }
+  return nullptr;
+}
+
+}  // namespace app

@@ -1,0 +1,223 @@
+#include "app/flags.h"
+
+#include "app/prometheus_flags.h"
+#include "core/time.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <map>
+
+namespace app {
+namespace {
+
+using core::ErrorCode;
+
+// A duration flag keeps its text until the command line is whole.
+struct DurationFlag {
+  std::string text;
+  int64_t* target;
+};
+
+struct Definition {
+  CLI::App cli{
+      "Petrel collects, stores, queries and alerts on metrics.\n"
+      "Without a configuration file it watches this host.",
+      "petrel"};
+  std::map<std::string, DurationFlag> durations;
+  std::string log_level = "info";
+  std::string log_format = "logfmt";
+  bool remote_write_receiver = true;
+  bool version = false;
+};
+
+void add_duration(Definition& all, const std::string& name, int64_t& target,
+                  const std::string& help) {
+  DurationFlag& flag =
+      all.durations.emplace(name, DurationFlag{core::format_duration(target), &target})
+          .first->second;
+  all.cli.add_option("--" + name, flag.text, help)->type_name("DURATION")->capture_default_str();
+}
+
+void define_web(Definition& all, Flags& flags) {
+  CLI::App& cli = all.cli;
+  cli.add_option("--web.listen-address", flags.listen_address,
+                 "Address to listen on for UI, API and metrics.")
+      ->capture_default_str();
+  cli.add_option("--web.external-url", flags.external_url,
+                 "URL under which Petrel is reachable from outside; used in notifications.");
+  add_duration(all, "web.read-timeout", flags.read_timeout_ms,
+               "Longest time to read a request, and to keep an idle connection.");
+  cli.add_option("--web.max-connections", flags.connections_max, "Most simultaneous connections.")
+      ->capture_default_str();
+  cli.add_flag("--web.enable-lifecycle,!--no-web.enable-lifecycle", flags.enable_lifecycle,
+               "Allow reload by HTTP (default on, loopback only unless waived).");
+  cli.add_flag("--web.enable-remote-write-receiver,!--no-web.enable-remote-write-receiver",
+               all.remote_write_receiver, "Accepted; the receiver is always on.");
+  cli.add_option("--web.cors.origin", flags.cors_origin,
+                 "Regular expression of the origins that CORS allows, fully anchored.")
+      ->capture_default_str();
+  cli.add_flag("--web.allow-anonymous", flags.allow_anonymous,
+               "Serve beyond loopback without authentication. Anyone who reaches the port can\n"
+               "read and write.");
+  cli.add_option("--web.allowed-hosts", flags.allowed_hosts,
+                 "Further host names under which browsers may reach this server.")
+      ->delimiter(',');
+}
+
+void define_rest(Definition& all, Flags& flags) {
+  CLI::App& cli = all.cli;
+  cli.add_option("--config.file", flags.config_file,
+                 "Prometheus configuration file. With it, the host collector and the default\n"
+                 "rules are off unless asked for.")
+      ->type_name("FILE");
+  cli.add_option("--rules.file", flags.rule_globs, "Rule files (a pattern); may be repeated.")
+      ->type_name("GLOB");
+  cli.add_option("--storage.tsdb.path", flags.data_path, "Folder of all data.")
+      ->capture_default_str();
+  add_duration(all, "storage.tsdb.retention.time", flags.retention_ms,
+               "How long raw samples are kept.");
+  add_duration(all, "storage.tsdb.out-of-order-time-window", flags.out_of_order_window_ms,
+               "How much older than the newest sample a sample may be.");
+  add_duration(all, "query.lookback-delta", flags.lookback_ms,
+               "How far back an instant selector looks for a sample.");
+  add_duration(all, "query.timeout", flags.query_timeout_ms, "Longest time a query may take.");
+  cli.add_option("--query.max-concurrency", flags.query_concurrency,
+                 "Most requests that are worked on at a time.")
+      ->capture_default_str()
+      ->check(CLI::Range(1U, 1024U));
+  cli.add_option("--query.max-samples", flags.query_samples_max,
+                 "Most samples that one query may hold in memory.")
+      ->capture_default_str();
+  cli.add_flag("--query.strict", flags.query_strict,
+               "Prometheus's PromQL only: no dotted metric names, no bare {{ label }}.");
+  cli.add_option("--alertmanager.config.file", flags.alertmanager_config_file,
+                 "Alertmanager configuration file: route and receivers.")
+      ->type_name("FILE");
+  cli.add_option("--alerting.webhook-url", flags.webhook_url,
+                 "Send every alert to this webhook (Alertmanager's JSON).")
+      ->type_name("URL");
+  cli.add_option("--roles", flags.roles,
+                 "Comma-separated: all, or some of collector, storage, querier, ruler, notifier.")
+      ->capture_default_str();
+  cli.add_flag("--collector.host,!--no-collector.host", flags.collector_host,
+               "Collect this host's metrics (default: on without --config.file).");
+  cli.add_option("--collector.host.instance", flags.host_instance,
+                 "Label `instance` of this host's metrics (default: host name and port).");
+  cli.add_flag("--rules.default,!--no-rules.default", flags.rules_default,
+               "Load the default rules for this host (default: on without --config.file).");
+  cli.add_option("--log.level", all.log_level, "One of debug, info, warn, error.")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"debug", "info", "warn", "error"}));
+  cli.add_option("--log.format", all.log_format, "One of logfmt, json.")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"logfmt", "json"}));
+  cli.add_flag("--version", all.version, "Print the version and exit.");
+}
+
+std::vector<std::string> defined_names(const CLI::App& cli) {
+  std::vector<std::string> names;
+  for (const CLI::Option* option : cli.get_options()) {
+    for (const std::string& name : option->get_lnames()) names.push_back(name);
+  }
+  return names;
+}
+
+// Flags that CLI11 does not know: Prometheus's own are accepted with a warning.
+core::Result<void> judge_unknown(const std::vector<std::string>& extras, const CLI::App& cli,
+                                 Flags& flags) {
+  for (size_t i = 0; i < extras.size(); ++i) {
+    const std::string& text = extras[i];
+    if (!text.starts_with("--")) {
+      return core::fail(ErrorCode::InvalidArgument, "unexpected argument \"{}\"; see petrel --help",
+                        text);
+    }
+    const size_t equals = text.find('=');
+    std::string name = text.substr(2, equals == std::string::npos ? equals : equals - 2);
+    const IgnoredFlag* known = find_ignored_flag(name);
+    if (known == nullptr && name.starts_with("no-")) known = find_ignored_flag(name.substr(3));
+    if (known == nullptr) {
+      const std::string nearest = nearest_flag(name, defined_names(cli));
+      return core::fail(
+          ErrorCode::InvalidArgument, "unknown flag --{}{}", name,
+          nearest.empty() ? "; see petrel --help" : "; did you mean --" + nearest + "?");
+    }
+    if (known->kind == FlagKind::Value && equals == std::string::npos && i + 1 < extras.size()) ++i;
+    const std::string nearest = nearest_flag(name, defined_names(cli));
+    flags.warnings.push_back(
+        fmt::format("--{}: {}{}", name, known->why,
+                    nearest.empty() || nearest == name ? "" : "; nearest: --" + nearest));
+  }
+  return {};
+}
+
+core::Result<void> read_durations(const Definition& all) {
+  for (const auto& [name, flag] : all.durations) {
+    *flag.target = TRY(core::parse_duration_ms(flag.text).context(
+        "--{}: expected a duration such as 30s, 5m or 7d", name));
+  }
+  return {};
+}
+
+core::LogLevel level_of(const std::string& name) {
+  if (name == "debug") return core::LogLevel::Debug;
+  if (name == "warn") return core::LogLevel::Warn;
+  return name == "error" ? core::LogLevel::Error : core::LogLevel::Info;
+}
+
+// A secret does not appear: a webhook's URL often carries a token.
+std::string shown_value(const CLI::Option& option, const std::string& name) {
+  if (name == "alerting.webhook-url") return option.count() > 0 ? "<secret>" : "";
+  if (option.count() == 0) return option.get_default_str();
+  std::string text;
+  for (const std::string& part : option.results()) text += (text.empty() ? "" : ",") + part;
+  return text;
+}
+
+void list_flags(const CLI::App& cli, Flags& flags) {
+  for (const CLI::Option* option : cli.get_options()) {
+    const std::string& name = option->get_lnames().front();
+    if (name == "help" || name == "version") continue;
+    flags.listing.emplace_back(name, shown_value(*option, name));
+  }
+  std::sort(flags.listing.begin(), flags.listing.end());
+}
+
+}  // namespace
+
+core::Result<FlagsOutcome> parse_flags(const std::vector<std::string>& arguments) {
+  FlagsOutcome outcome;
+  Flags& flags = outcome.flags;
+  Definition all;
+  all.cli.set_help_flag("-h,--help", "Print this help and exit.");
+  all.cli.allow_extras();
+  define_rest(all, flags);
+  define_web(all, flags);
+
+  // CLI11 takes the arguments from the back.
+  std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());
+  try {
+    all.cli.parse(reversed);
+  } catch (const CLI::CallForHelp&) {
+    outcome.print_and_exit = all.cli.help();
+    return outcome;
+  } catch (const CLI::ParseError& error) {
+    return core::fail(ErrorCode::InvalidArgument, "{}; see petrel --help", error.what());
+  }
+  if (all.version) {
+    outcome.print_and_exit =
+        fmt::format("petrel, version {} (Prometheus API 3.5.0)\n", petrel_version());
+    return outcome;
+  }
+  TRY(judge_unknown(all.cli.remaining(), all.cli, flags));
+  TRY(read_durations(all));
+  flags.log_level = level_of(all.log_level);
+  flags.log_format = all.log_format == "json" ? core::LogFormat::Json : core::LogFormat::Logfmt;
+  list_flags(all.cli, flags);
+  return outcome;
+}
+
+std::string_view petrel_version() {
+  return PETREL_VERSION;
+}
+
+}  // namespace app

@@ -1,0 +1,187 @@
+#include "app/node.h"
+
+#include "app/roles.h"
+#include "app/web_assets.h"
+#include "core/log.h"
+#include "core/metrics.h"
+#include "rules/default_rules.h"
+
+#include <set>
+
+namespace app {
+namespace {
+
+using core::ErrorCode;
+using core::Result;
+
+constexpr size_t kBackgroundThreads = 4;  // rules, collector, notifier and one long flush
+
+api::TsdbStatus tsdb_status(const Node& node) {
+  const tsdb::EngineStats stats = node.engine->stats(std::string(model::kDefaultTenant));
+  return {.series = stats.series,
+          .label_pairs = stats.label_pairs,
+          .chunks = stats.chunks,
+          .time_min_ms = stats.min_time_ms,
+          .time_max_ms = stats.max_time_ms};
+}
+
+// Zero for keys that a reload removed.
+void publish_unsupported(const std::vector<std::string>& keys) {
+  static std::set<std::string> published;
+  for (const std::string& key : published) {
+    core::gauge("petrel_config_unsupported_keys",
+                "Keys of the configuration that are accepted but have no effect yet.",
+                {{"key", key}})
+        .set(0);
+  }
+  for (const std::string& key : keys) {
+    published.insert(key);
+    core::gauge("petrel_config_unsupported_keys",
+                "Keys of the configuration that are accepted but have no effect yet.",
+                {{"key", key}})
+        .set(1);
+    core::log_warn("config", "this key has no effect yet", {{"key", key}});
+  }
+}
+
+std::vector<std::string> unsupported_keys(const LoadedFiles& loaded) {
+  std::vector<std::string> keys = loaded.config.unsupported_keys;
+  keys.insert(keys.end(), loaded.alerting.unsupported.begin(), loaded.alerting.unsupported.end());
+  return keys;
+}
+
+void note_reload(const Node& node, bool successful) {
+  core::gauge("petrel_config_last_reload_successful",
+              "Whether the last reading of the configuration succeeded.")
+      .set(successful ? 1 : 0);
+  if (!successful) return;
+  core::gauge("petrel_config_last_reload_success_timestamp_seconds",
+              "When the configuration was last read successfully.")
+      .set(static_cast<double>(node.clock.now_ms()) / 1000);
+}
+
+Result<void> start_http(Node& node) {
+  api::ApiOptions options;
+  options.build.petrel_version = petrel_version();
+  options.flags = node.flags.listing;
+  options.started_at_ms = node.clock.now_ms();
+  options.cors_origin = node.flags.cors_origin;
+  options.enable_lifecycle = node.flags.enable_lifecycle;
+  options.reload = [&node] { return reload(node); };
+  options.config_yaml = [&node] {
+    const std::lock_guard lock(node.reload_mutex);
+    return node.loaded.config.text;
+  };
+  options.replay_progress = [&node]() -> api::ReplayProgress {
+    if (!node.engine) return {};
+    const tsdb::ReplayProgress progress = node.engine->progress();
+    return {.min = 0, .max = progress.end, .current = progress.position};
+  };
+  node.api = std::make_unique<api::Api>(std::move(options), node.clock, web_assets());
+
+  net::HttpServerOptions server;
+  server.listen_address = node.flags.listen_address;
+  server.connections_max = node.flags.connections_max;
+  server.read_timeout_ms = node.flags.read_timeout_ms;
+  node.server =
+      TRY(net::HttpServer::start(server, node.requests, [&node](const net::Request& request) {
+        if (auto refused = node.guard.refuse(request)) return std::move(*refused);
+        return node.api->handle(request);
+      }));
+  return {};
+}
+
+}  // namespace
+
+Node::Node(Flags given)
+    : flags(std::move(given)),
+      requests({.name = "requests", .threads = flags.query_concurrency, .queue_max = 1024}),
+      background({.name = "background", .threads = kBackgroundThreads, .queue_max = 4096}),
+      guard({.allow_anonymous = flags.allow_anonymous,
+             .allowed_hosts = flags.allowed_hosts,
+             .external_url = flags.external_url}) {}
+
+Node::~Node() = default;
+
+Result<LoadedFiles> load_files(const Flags& flags, core::FileSystem& files) {
+  LoadedFiles loaded;
+  if (!flags.config_file.empty()) {
+    const std::string text = TRY(files.read_file(flags.config_file).context("--config.file"));
+    loaded.config = TRY(parse_config(text, flags.config_file));
+  }
+  std::vector<std::string> patterns = loaded.config.rule_globs;
+  patterns.insert(patterns.end(), flags.rule_globs.begin(), flags.rule_globs.end());
+  for (const std::string& path : TRY(expand_globs(patterns))) {
+    loaded.rule_files.push_back({path, TRY(files.read_file(path).context("rule file"))});
+  }
+  if (flags.wants_default_rules()) loaded.rule_files.push_back(rules::default_rules());
+
+  if (!flags.alertmanager_config_file.empty()) {
+    const std::string& path = flags.alertmanager_config_file;
+    const std::string text = TRY(files.read_file(path).context("--alertmanager.config.file"));
+    loaded.alerting = TRY(alerting::load_config(text, path));
+  } else if (!flags.webhook_url.empty()) {
+    loaded.alerting.config =
+        TRY(alerting::webhook_config(flags.webhook_url).context("--alerting.webhook-url"));
+  } else {
+    loaded.alerting.config = alerting::no_receivers();
+  }
+  return loaded;
+}
+
+Result<void> reload(Node& node) {
+  const std::lock_guard lock(node.reload_mutex);
+  const auto apply = [&node]() -> Result<void> {
+    LoadedFiles fresh = TRY(load_files(node.flags, node.files));
+    if (node.rules) {
+      TRY(node.rules->load(fresh.rule_files, fresh.config.evaluation_interval_ms,
+                           fresh.config.rule_query_offset_ms, fresh.config.external_labels));
+    }
+    if (node.notifier) node.notifier->reload(fresh.alerting.config);
+    node.loaded = std::move(fresh);
+    return {};
+  };
+  const Result<void> result = apply();
+  note_reload(node, result.has_value());
+  if (!result) {
+    core::log_error("config", "reload failed, the old configuration stays",
+                    {{"error", result.error().message}});
+    return result;
+  }
+  publish_unsupported(unsupported_keys(node.loaded));
+  core::log_info("config", "configuration reloaded");
+  return {};
+}
+
+Result<void> start_node(Node& node) {
+  const std::vector<const Role*> roles = TRY(select_roles(node.flags.roles));
+  TRY(check_listen_address(node.flags.listen_address, node.flags.allow_anonymous));
+  node.loaded = TRY(load_files(node.flags, node.files));
+  node.data_lock = TRY(tsdb::lock_data_dir(node.files, node.flags.data_path));
+  TRY(start_http(node));
+  note_reload(node, true);
+  publish_unsupported(unsupported_keys(node.loaded));
+
+  for (const Role* role : roles) TRY(role->start(node));
+
+  node.api->set_services({.sink = node.engine.get(),
+                          .source = node.engine.get(),
+                          .engine = node.promql.get(),
+                          .rules = node.rules.get(),
+                          .tsdb_status = [&node] { return tsdb_status(node); }});
+  return {};
+}
+
+void stop_node(Node& node) {
+  // New requests are refused first, so that nothing is acknowledged while parts stop.
+  constexpr int64_t kGraceMs = 5'000;
+  if (node.server) node.server->stop(kGraceMs);
+  if (node.api) node.api->clear_services();
+  const std::span<const Role> roles = role_table();
+  for (auto role = roles.rbegin(); role != roles.rend(); ++role) role->stop(node);
+  node.requests.stop();
+  node.background.stop();
+  node.timers.stop();
+}
+
+}  // namespace app

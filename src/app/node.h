@@ -1,0 +1,95 @@
+// One running Petrel: the objects of every role and the threads they share.
+//
+//   thread        what runs on it
+//   main          signals
+//   starter       start() and reloads
+//   http I/O      sockets; never blocks
+//   requests      API handlers: queries, and writes that wait for the disk
+//   background    rules, host collector, notifications, flushes
+//   timers        short tasks at a time, which post to background
+//   transport     outgoing HTTP
+//
+// Only this folder creates threads and names the concrete class behind a seam.
+
+#pragma once
+
+#include "agent/host_collector.h"
+#include "alerting/notifier.h"
+#include "alertstore/sqlite_store.h"
+#include "api/api.h"
+#include "app/config.h"
+#include "app/flags.h"
+#include "app/http_guard.h"
+#include "core/clock.h"
+#include "core/file_system.h"
+#include "core/rng.h"
+#include "core/thread_pool.h"
+#include "core/timer_thread.h"
+#include "net/curl_transport.h"
+#include "net/http_server.h"
+#include "promql/engine.h"
+#include "rules/rule_manager.h"
+#include "tsdb/embedded_log.h"
+#include "tsdb/engine.h"
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+namespace app {
+
+// Everything a (re)load reads, before any of it takes effect.
+struct LoadedFiles {
+  Config config;
+  std::vector<rules::RuleText> rule_files;
+  alerting::LoadedConfig alerting;
+};
+
+// Members are in the order of construction; stop_node() undoes them backwards.
+struct Node {
+  explicit Node(Flags flags);
+  ~Node();
+  Node(const Node&) = delete;
+  Node& operator=(const Node&) = delete;
+
+  const Flags flags;
+  core::SystemClock clock;
+  core::SystemRng rng;
+  core::PosixFileSystem files;
+  core::TimerThread timers;
+  core::ThreadPool requests;
+  core::ThreadPool background;
+
+  std::mutex reload_mutex;
+  LoadedFiles loaded;  // guarded by reload_mutex after the start
+
+  std::unique_ptr<core::FileLock> data_lock;
+  std::unique_ptr<tsdb::EmbeddedLog> log;
+  std::unique_ptr<tsdb::Engine> engine;
+  std::unique_ptr<promql::Engine> promql;
+  std::unique_ptr<alertstore::SqliteStore> alert_store;
+  std::unique_ptr<net::CurlTransport> transport;
+  std::unique_ptr<alerting::Notifier> notifier;
+  std::unique_ptr<rules::RuleManager> rules;
+  std::unique_ptr<agent::HostCollector> host_collector;
+  std::atomic<core::TimerId> maintenance_timer = 0;
+
+  HttpGuard guard;
+  std::unique_ptr<api::Api> api;
+  std::unique_ptr<net::HttpServer> server;
+};
+
+// Reads and checks every file that the flags name.
+core::Result<LoadedFiles> load_files(const Flags& flags, core::FileSystem& files);
+
+// Reads the files again; on any error the old state stays and the error says why.
+core::Result<void> reload(Node& node);
+
+// Starts the roles that the flags ask for, in the order of roles.cc. On an error
+// what was started is stopped again.
+core::Result<void> start_node(Node& node);
+void stop_node(Node& node);
+
+}  // namespace app

@@ -1,0 +1,26 @@
+// Flags of Prometheus 3 that Petrel accepts without acting on them, so that an existing
+// unit file starts; and the nearest match for what neither knows.
+
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace app {
+
+enum class FlagKind { Switch, Value };
+
+struct IgnoredFlag {
+  std::string_view name;  // without dashes
+  FlagKind kind;
+  std::string_view why;
+};
+
+// nullptr when Prometheus has no such flag.
+const IgnoredFlag* find_ignored_flag(std::string_view name);
+
+// The known name with the smallest edit distance, or "" when none is near.
+std::string nearest_flag(std::string_view name, const std::vector<std::string>& known);
+
+}  // namespace app

@@ -1,0 +1,193 @@
+#include "app/roles.h"
+
+#include "core/log.h"
+#include "rules/engine_query.h"
+
+#include <algorithm>
+#include <unistd.h>
+
+namespace app {
+namespace {
+
+using core::Result;
+
+constexpr int64_t kMaintenancePeriodMs = 5'000;
+
+std::string in_data_dir(const Node& node, std::string_view name) {
+  std::string path = node.flags.data_path;
+  if (!path.ends_with('/')) path += '/';
+  return path.append(name);
+}
+
+void schedule_maintenance(Node& node) {
+  node.maintenance_timer = node.timers.after(kMaintenancePeriodMs, [&node] {
+    const bool posted = node.background.post([&node] {
+      if (const auto done = node.engine->maintain(); !done) {
+        core::log_error("tsdb", "maintenance failed, it will be tried again",
+                        {{"error", done.error().message}});
+      }
+      schedule_maintenance(node);
+    });
+    if (!posted) schedule_maintenance(node);
+  });
+}
+
+Result<void> start_storage(Node& node) {
+  const Flags& flags = node.flags;
+  node.log = TRY(
+      tsdb::EmbeddedLog::open({.dir = in_data_dir(node, "log")}, node.files, node.clock, node.rng)
+          .context("open the log"));
+  tsdb::EngineOptions options;
+  options.data_dir = flags.data_path;
+  options.retention_ms = flags.retention_ms;
+  options.out_of_order_window_ms = flags.out_of_order_window_ms;
+  node.engine = TRY(tsdb::Engine::create(options, {node.files, node.clock, node.rng, *node.log},
+                                         std::move(node.data_lock))
+                        .context("open the storage"));
+  TRY(node.engine->recover().context("recover the storage"));
+  schedule_maintenance(node);
+  return {};
+}
+
+void stop_storage(Node& node) {
+  node.timers.cancel(node.maintenance_timer);
+}
+
+Result<void> start_querier(Node& node) {
+  const Flags& flags = node.flags;
+  promql::EngineOptions options;
+  options.lookback_ms = flags.lookback_ms;
+  options.timeout_ms = flags.query_timeout_ms;
+  options.samples_max = flags.query_samples_max;
+  options.strict = flags.query_strict;
+  options.subquery_step_ms = node.loaded.config.evaluation_interval_ms;
+  node.promql = std::make_unique<promql::Engine>(*node.engine, node.clock, options);
+  return {};
+}
+
+void stop_querier(Node& /*node*/) {}
+
+Result<void> open_alert_store(Node& node) {
+  if (node.alert_store) return {};
+  node.alert_store = TRY(alertstore::SqliteStore::open(in_data_dir(node, "alerts.db"))
+                             .context("open the alert store"));
+  return {};
+}
+
+Result<void> start_notifier(Node& node) {
+  TRY(open_alert_store(node));
+  node.transport = TRY(net::CurlTransport::start().context("start outgoing HTTP"));
+  alerting::NotifierParts parts{
+      .store = *node.alert_store,
+      .transport = *node.transport,
+      .clock = node.clock,
+      .rng = node.rng,
+      .read_file = [&node](const std::string& path) { return node.files.read_file(path); }};
+  node.notifier = std::make_unique<alerting::Notifier>(
+      alerting::NotifierOptions{.external_url = node.flags.external_url}, std::move(parts),
+      node.loaded.alerting.config);
+  node.notifier->start(node.timers, node.background);
+  return {};
+}
+
+void stop_notifier(Node& node) {
+  if (node.notifier) node.notifier->stop();
+}
+
+Result<void> start_ruler(Node& node) {
+  TRY(open_alert_store(node));
+  rules::RuleManagerOptions options;
+  options.default_interval_ms = node.loaded.config.evaluation_interval_ms;
+  options.default_query_offset_ms = node.loaded.config.rule_query_offset_ms;
+  options.lookback_ms = node.flags.lookback_ms;
+  options.external_url = node.flags.external_url;
+  options.external_labels = node.loaded.config.external_labels;
+  options.strict = node.flags.query_strict;
+  rules::RuleManagerParts parts{.query = rules::engine_query(*node.promql, options.tenant),
+                                .check_expression = rules::engine_check(*node.promql),
+                                .sink = *node.engine,
+                                .store = *node.alert_store,
+                                .clock = node.clock,
+                                .outbox_written = [&node] {
+                                  if (node.notifier) node.notifier->wake();
+                                }};
+  node.rules = std::make_unique<rules::RuleManager>(std::move(options), std::move(parts));
+  TRY(node.rules->load(node.loaded.rule_files).context("load the rules"));
+  node.rules->start(node.timers, node.background);
+  return {};
+}
+
+void stop_ruler(Node& node) {
+  if (node.rules) node.rules->stop();
+}
+
+std::string default_instance(const Node& node) {
+  std::string name(256, '\0');
+  if (gethostname(name.data(), name.size() - 1) != 0) return "localhost";
+  name.resize(name.find('\0'));
+  return fmt::format("{}:{}", name, node.server->port());
+}
+
+Result<void> start_collector(Node& node) {
+  if (!node.flags.wants_host_collector()) return {};
+  agent::HostCollectorOptions options;
+  options.instance =
+      node.flags.host_instance.empty() ? default_instance(node) : node.flags.host_instance;
+  node.host_collector = std::make_unique<agent::HostCollector>(
+      std::move(options), *node.engine, node.timers, node.background, node.clock);
+  node.host_collector->start();
+  return {};
+}
+
+void stop_collector(Node& node) {
+  if (node.host_collector) node.host_collector->stop();
+}
+
+}  // namespace
+
+std::span<const Role> role_table() {
+  static const std::vector<Role> table = {
+      {"storage", "log, head, blocks, retention", {}, start_storage, stop_storage},
+      {"querier", "PromQL over the storage", {"storage"}, start_querier, stop_querier},
+      {"notifier", "delivers what the alert store owes", {}, start_notifier, stop_notifier},
+      {"ruler", "evaluates rules", {"storage", "querier"}, start_ruler, stop_ruler},
+      {"collector", "push endpoints, host metrics", {"storage"}, start_collector, stop_collector},
+  };
+  return table;
+}
+
+Result<std::vector<const Role*>> select_roles(std::string_view text) {
+  std::vector<std::string_view> wanted;
+  for (std::string_view rest = text; !rest.empty();) {
+    const size_t comma = rest.find(',');
+    wanted.push_back(rest.substr(0, comma));
+    rest = comma == std::string_view::npos ? std::string_view() : rest.substr(comma + 1);
+  }
+  const auto is_wanted = [&wanted](std::string_view name) {
+    return std::find(wanted.begin(), wanted.end(), name) != wanted.end();
+  };
+  std::vector<const Role*> selected;
+  std::string names = "all";
+  size_t known = is_wanted("all") ? 1 : 0;
+  for (const Role& role : role_table()) {
+    names.append(", ").append(role.name);
+    known += is_wanted(role.name) ? 1 : 0;
+    if (is_wanted("all") || is_wanted(role.name)) selected.push_back(&role);
+  }
+  if (wanted.empty() || known < wanted.size()) {
+    return core::fail(core::ErrorCode::InvalidArgument,
+                      "--roles={}: expected a comma-separated list of {}", text, names);
+  }
+  for (const Role* role : selected) {
+    for (const std::string_view need : role->needs) {
+      if (is_wanted("all") || is_wanted(need)) continue;
+      return core::fail(core::ErrorCode::InvalidArgument,
+                        "--roles={}: role {} needs role {} in the same process; roles on several "
+                        "machines are not built yet",
+                        text, role->name, need);
+    }
+  }
+  return selected;
+}
+
+}  // namespace app
