@@ -14,6 +14,7 @@
 #include "ingest/limits.h"
 #include "net/http.h"
 #include "promql/engine.h"
+#include "rules/rule_view.h"
 #include "storage/sample_sink.h"
 #include "storage/series_source.h"
 
@@ -26,10 +27,6 @@
 #include <string_view>
 #include <utility>
 #include <vector>
-
-namespace rules {
-class RulesView;
-}
 
 namespace api {
 
@@ -64,7 +61,7 @@ struct Services {
   storage::SampleSink* sink = nullptr;
   const storage::SeriesSource* source = nullptr;
   const promql::Engine* engine = nullptr;
-  const rules::RulesView* rules = nullptr;  // nullptr: this role has no rules
+  std::function<rules::RulesView()> rules;  // empty: this role has no rules
   std::function<TsdbStatus()> tsdb_status;  // empty: the engine does not offer it
 };
 

@@ -31,13 +31,14 @@ std::string percent_encode(std::string_view text);
 // listed, or covered by "*", and not with q=0.
 bool accepts_encoding(std::string_view accept_encoding, std::string_view coding);
 
+// The {} let designated initialisers leave members out.
 struct Request {
-  std::string method;  // upper case
-  std::string path;    // decoded, starts with '/'
-  std::string query;   // as received, without '?'
-  Headers headers;
-  std::string body;            // as received: Content-Encoding is the handler's business
-  std::string remote_address;  // "127.0.0.1:41234"
+  std::string method{};  // upper case
+  std::string path{};    // decoded, starts with '/'
+  std::string query{};   // as received, without '?'
+  Headers headers{};
+  std::string body{};            // as received: Content-Encoding is the handler's business
+  std::string remote_address{};  // "127.0.0.1:41234"
 
   std::optional<std::string_view> header(std::string_view name) const {
     return find_header(headers, name);
@@ -46,8 +47,8 @@ struct Request {
 
 struct Response {
   int status = 200;
-  Headers headers;  // Content-Length, Date and Connection are added
-  std::string body;
+  Headers headers{};  // Content-Length, Date and Connection are added
+  std::string body{};
 
   static Response text(int status, std::string body);
   static Response json(int status, std::string body);

@@ -14,9 +14,9 @@ namespace net {
 
 struct OutgoingRequest {
   std::string method = "GET";
-  std::string url;
-  Headers headers;
-  std::string body;
+  std::string url{};
+  Headers headers{};
+  std::string body{};
   int64_t timeout_ms = 10'000;
   uint64_t response_size_max = 1U << 20;
 };
