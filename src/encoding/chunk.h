@@ -1,0 +1,39 @@
+// Chunks: runs of samples of one series as bytes. A chunk starts with the id of its
+// codec; ids are on disk and never used twice (docs/formats/chunk.md).
+
+#pragma once
+
+#include "core/result.h"
+#include "encoding/int_column.h"
+#include "model/sample.h"
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace encoding {
+
+enum class Codec : uint8_t {
+  Floats = 1,      // count, int column of timestamps, float column of values
+  Histograms = 2,  // count, then one record per histogram (histogram_chunk.cc)
+};
+
+inline constexpr size_t kChunkSamplesMax = kColumnSizeMax;
+
+// The codec of a chunk; Corruption when there is none.
+core::Result<Codec> codec_of(std::string_view chunk);
+
+// Append a chunk to `out`. Preconditions: 1..kChunkSamplesMax samples.
+void append_float_chunk(std::string& out, std::span<const int64_t> timestamps_ms,
+                        std::span<const double> values);
+void append_histogram_chunk(std::string& out, std::span<const model::HistogramSample> histograms);
+
+// Decode a whole chunk behind what the vectors hold. On Corruption they are as before.
+core::Result<void> decode_float_chunk(std::string_view chunk, std::vector<int64_t>& timestamps_ms,
+                                      std::vector<double>& values);
+core::Result<void> decode_histogram_chunk(std::string_view chunk,
+                                          std::vector<model::HistogramSample>& histograms);
+
+}  // namespace encoding

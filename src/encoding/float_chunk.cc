@@ -1,0 +1,52 @@
+#include "core/varint.h"
+#include "encoding/chunk.h"
+#include "encoding/float_column.h"
+
+namespace encoding {
+
+using core::ErrorCode;
+using core::Result;
+
+Result<Codec> codec_of(std::string_view chunk) {
+  if (chunk.empty()) return core::fail(ErrorCode::Corruption, "chunk is empty");
+  const auto id = static_cast<uint8_t>(chunk.front());
+  if (id != static_cast<uint8_t>(Codec::Floats) && id != static_cast<uint8_t>(Codec::Histograms)) {
+    return core::fail(ErrorCode::Corruption, "chunk has unknown codec {}, known are 1 and 2", id);
+  }
+  return static_cast<Codec>(id);
+}
+
+void append_float_chunk(std::string& out, std::span<const int64_t> timestamps_ms,
+                        std::span<const double> values) {
+  ENSURE(timestamps_ms.size() == values.size());
+  out.push_back(static_cast<char>(Codec::Floats));
+  core::append_varint(out, values.size());
+  append_int_column(out, timestamps_ms);
+  append_float_column(out, values);
+}
+
+Result<void> decode_float_chunk(std::string_view chunk, std::vector<int64_t>& timestamps_ms,
+                                std::vector<double>& values) {
+  const Codec codec = TRY(codec_of(chunk));
+  if (codec != Codec::Floats) return core::fail(ErrorCode::Corruption, "not a chunk of floats");
+  std::string_view rest = chunk.substr(1);
+  uint64_t count = 0;
+  if (!core::take_varint(rest, count) || count == 0 || count > kChunkSamplesMax) {
+    return core::fail(ErrorCode::Corruption, "float chunk of {} bytes: bad count {}", chunk.size(),
+                      count);
+  }
+  const size_t begin = timestamps_ms.size();
+  const size_t values_begin = values.size();
+  timestamps_ms.resize(begin + count);
+  values.resize(values_begin + count);
+  if (!take_int_column(rest, std::span(timestamps_ms).subspan(begin)) ||
+      !take_float_column(rest, std::span(values).subspan(values_begin)) || !rest.empty()) {
+    timestamps_ms.resize(begin);
+    values.resize(values_begin);
+    return core::fail(ErrorCode::Corruption, "float chunk of {} bytes and {} samples is malformed",
+                      chunk.size(), count);
+  }
+  return {};
+}
+
+}  // namespace encoding
