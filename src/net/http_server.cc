@@ -109,6 +109,7 @@ struct Shared {
   core::Executor& executor;
   const HttpServer::Handler handler;
   std::atomic<uint32_t> connection_count = 0;
+  std::atomic<bool> stopping = false;  // answers from now on end their connections
   std::mutex mutex;
   std::condition_variable connection_closed;
 };
@@ -195,7 +196,6 @@ class Session {
     connection_->deadline = SteadyTime::max();
     exchange.keep_alive = parser.keep_alive() && !loop().stopping;
     dispatch(exchange);
-    if (loop().stopping) exchange.keep_alive = false;
     if (write(exchange.frame, exchange.keep_alive) == Step::Close) return false;
     connection_->is_idle = true;
     return exchange.keep_alive;
@@ -382,10 +382,10 @@ class Session {
 
   // On the executor.
   static void answer(Shared& shared, Exchange& exchange) {
-    FrameOptions framing = options_for(exchange);
     Response response = call_handler(shared, exchange.request);
     if (shared.options.compress) compress_for(exchange.request, response);
-    exchange.frame = frame_response(std::move(response), framing);
+    if (shared.stopping) exchange.keep_alive = false;
+    exchange.frame = frame_response(std::move(response), options_for(exchange));
     std::string().swap(exchange.request.body);
   }
 
@@ -462,6 +462,7 @@ class AsioHttpServer final : public HttpServer {
     if (stopped_) return;
     stopped_ = true;
     if (!loops_.front()->thread.joinable()) return;  // never ran
+    shared_.stopping = true;
     stop_accepting();
     for (auto& loop : loops_) {
       asio::post(loop->io, [&loop = *loop] {
