@@ -40,6 +40,11 @@ struct BuildInfo {
   std::string compiler;  // reported as goVersion, which clients expect
 };
 
+struct NamedCount {
+  std::string name;
+  uint64_t count = 0;
+};
+
 // Numbers of the storage engine for /api/v1/status/tsdb.
 struct TsdbStatus {
   uint64_t series = 0;
@@ -47,6 +52,11 @@ struct TsdbStatus {
   uint64_t chunks = 0;
   int64_t time_min_ms = 0;
   int64_t time_max_ms = 0;
+  // The largest, largest first.
+  std::vector<NamedCount> series_by_metric = {};
+  std::vector<NamedCount> values_by_label = {};
+  std::vector<NamedCount> bytes_by_label = {};
+  std::vector<NamedCount> series_by_label_pair = {};  // "name=value"
 };
 
 // Progress of the replay at start, in log segments or records.
@@ -62,7 +72,8 @@ struct Services {
   const storage::SeriesSource* source = nullptr;
   const promql::Engine* engine = nullptr;
   std::function<rules::RulesView()> rules;  // empty: this role has no rules
-  std::function<TsdbStatus()> tsdb_status;  // empty: the engine does not offer it
+  // With the `top` largest of each list; empty: the engine does not offer it.
+  std::function<TsdbStatus(size_t top)> tsdb_status;
 };
 
 struct ApiOptions {

@@ -16,13 +16,24 @@ using core::Result;
 
 constexpr size_t kBackgroundThreads = 4;  // rules, collector, notifier and one long flush
 
-api::TsdbStatus tsdb_status(const Node& node) {
-  const tsdb::EngineStats stats = node.engine->stats(std::string(model::kDefaultTenant));
+std::vector<api::NamedCount> named_counts(const std::vector<tsdb::NamedCount>& counts) {
+  std::vector<api::NamedCount> copies;
+  copies.reserve(counts.size());
+  for (const auto& [name, count] : counts) copies.push_back({name, count});
+  return copies;
+}
+
+api::TsdbStatus tsdb_status(const Node& node, size_t top) {
+  const tsdb::EngineStats stats = node.engine->stats(std::string(model::kDefaultTenant), top);
   return {.series = stats.series,
           .label_pairs = stats.label_pairs,
           .chunks = stats.chunks,
           .time_min_ms = stats.min_time_ms,
-          .time_max_ms = stats.max_time_ms};
+          .time_max_ms = stats.max_time_ms,
+          .series_by_metric = named_counts(stats.series_by_metric),
+          .values_by_label = named_counts(stats.values_by_label),
+          .bytes_by_label = named_counts(stats.bytes_by_label),
+          .series_by_label_pair = named_counts(stats.series_by_label_pair)};
 }
 
 // Zero for keys that a reload removed.
@@ -164,11 +175,12 @@ Result<void> start_node(Node& node) {
 
   for (const Role* role : roles) TRY(role->start(node));
 
-  node.api->set_services({.sink = node.engine.get(),
-                          .source = node.engine.get(),
-                          .engine = node.promql.get(),
-                          .rules = node.rules.get(),
-                          .tsdb_status = [&node] { return tsdb_status(node); }});
+  node.api->set_services(
+      {.sink = node.engine.get(),
+       .source = node.engine.get(),
+       .engine = node.promql.get(),
+       .rules = [&node] { return node.rules ? node.rules->snapshot() : rules::RulesView{}; },
+       .tsdb_status = [&node](size_t top) { return tsdb_status(node, top); }});
   return {};
 }
 
