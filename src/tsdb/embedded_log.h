@@ -48,16 +48,17 @@ class EmbeddedLog final : public storage::Log {
   // Writes and syncs what is pending.
   ~EmbeddedLog() override;
 
-  // Nothing is written before somebody waits or the buffer is full. TooLarge above
-  // kPayloadBytesMax; Unavailable after a failed write or sync (for good, until the log
-  // is opened again) and while the buffer is full and no segment can be made.
+  // Nothing is written before somebody waits or the buffer is full. TooLarge for a batch
+  // of more than 256 MiB; Unavailable after a failed write or sync (for good, until the
+  // log is opened again) and while no segment can be made.
   core::Result<storage::LogPosition> append(const storage::LogBatch& batch) override;
   // Unavailable when the record could not be made durable. It stays in the log: after a
   // full disk has space again, a later wait makes it durable. So whoever acknowledges a
   // repeated sample without appending it has to wait for high() - 1 first.
   core::Result<void> wait_durable(storage::LogPosition position) override;
 
-  // Makes everything durable first, then reads the segments.
+  // Makes everything durable first, then reads the segments. Not while another thread
+  // truncates.
   core::Result<void> replay(storage::LogPosition from, const Visitor& visit) override;
 
   storage::LogPosition low() const override;
@@ -73,27 +74,35 @@ class EmbeddedLog final : public storage::Log {
     storage::LogPosition first = 0;
     std::string name;
   };
-  struct PendingRecord {
-    storage::LogPosition position = 0;
-    uint32_t offset = 0;  // of the record's header in the buffer
-  };
+  // Appended records, in order. `starts` are their offsets: headers are finished when the
+  // segment, and with it the salt, is known.
   struct Buffer {
     std::string bytes;
-    std::vector<PendingRecord> records;
+    std::vector<size_t> starts;
+    storage::LogPosition first = 0;
+
+    size_t size() const { return starts.size(); }
+    size_t end_of(size_t i) const { return i + 1 < starts.size() ? starts[i + 1] : bytes.size(); }
     void clear();
   };
 
   EmbeddedLog(EmbeddedLogOptions options, core::FileSystem& files, const core::Clock& clock,
               core::Rng& rng);
   core::Result<void> find_segments();
+  core::Result<void> find_end();
+  core::Result<void> refusal() const;
   core::Result<void> commit(std::unique_lock<std::mutex>& lock);
-  core::Result<void> write_out(Buffer& buffer, storage::LogPosition durable_end);
-  core::Result<void> write_run(Buffer& buffer, size_t first, size_t last,
-                               storage::LogPosition durable_end);
+  core::Result<void> write_out();
+  core::Result<void> write_run(size_t begin, size_t end);
+  core::Result<void> write_and_sync(std::string_view mark, std::string_view records);
   core::Result<void> start_segment(storage::LogPosition first, uint64_t bytes_min);
-  core::Result<std::string> prepare_file(storage::LogPosition first, uint64_t bytes_min,
-                                         uint32_t salt);
-  std::string path(const std::string& name) const;
+  core::Result<std::string> prepare_file(const std::string& header, uint64_t bytes_min);
+  core::Result<void> fill_file(const std::string& name, core::OpenMode mode,
+                               const std::string& header, uint64_t bytes);
+  void close();
+  core::Result<void> replay_segment(const Segment& segment, storage::LogPosition end,
+                                    storage::LogPosition from, const Visitor& visit);
+  std::string path(const std::string& name) const { return options_.dir + "/" + name; }
 
   const EmbeddedLogOptions options_;
   core::FileSystem& files_;
@@ -107,17 +116,23 @@ class EmbeddedLog final : public storage::Log {
   storage::LogPosition high_ = 0;
   storage::LogPosition durable_end_ = 0;  // records before it are durable
   bool committing_ = false;               // a thread is writing
-  std::optional<core::Error> failed_;     // for good
-  std::optional<core::Error> stalled_;    // no segment to write to; tried again
+  std::optional<core::Error> failed_;     // for good: a write or a sync went wrong
+  std::optional<core::Error> stalled_;    // no new segment could be made; tried again
+  int64_t retry_at_ns_ = 0;               // when, at the earliest
   std::deque<Segment> segments_;          // oldest first; the last one is written to
+  std::vector<std::string> spares_;
 
   // Of the thread that has set committing_.
   Buffer writing_;
-  std::unique_ptr<core::File> active_;
+  size_t written_ = 0;                   // records of writing_ that are durable
+  storage::LogPosition synced_end_ = 0;  // what durable_end_ becomes
+  bool broken_ = false;                  // the error that comes is one for good
+  std::unique_ptr<core::File> active_;   // null until a segment could be made
   uint32_t active_salt_ = 0;
   uint64_t active_offset_ = 0;
   uint64_t active_bytes_ = 0;
-  std::deque<std::string> spares_;
+
+  std::mutex truncating_;  // taken before mutex_
 };
 
 }  // namespace tsdb

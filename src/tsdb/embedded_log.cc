@@ -1,0 +1,455 @@
+#include "tsdb/embedded_log.h"
+
+#include "core/log.h"
+#include "core/metrics.h"
+#include "tsdb/embedded_log_record.h"
+#include "tsdb/embedded_log_segment.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+
+namespace tsdb {
+
+using core::ErrorCode;
+using core::Result;
+using storage::LogBatch;
+using storage::LogPosition;
+
+namespace {
+
+constexpr std::string_view kSegmentSuffix = ".log";
+constexpr std::string_view kSparePrefix = "spare-";
+constexpr std::string_view kTemporary = "next.tmp";
+constexpr size_t kPositionDigits = 20;  // of 2^64, so that names sort by position
+constexpr size_t kMarkBytesMax = kRecordHeaderBytes + 1 + 10;
+// A full disk is asked again this often, not with every request.
+constexpr int64_t kRetryNs = 1'000'000'000;
+// Threads keep their encoding buffer up to this size.
+constexpr size_t kScratchBytesMax = 4 << 20;
+
+core::DurationHistogram& fsync_duration() {
+  static core::DurationHistogram& metric = core::duration_histogram(
+      "petrel_log_fsync_duration_seconds", "Time that a sync of the log took.");
+  return metric;
+}
+core::Counter& written_bytes() {
+  static core::Counter& metric =
+      core::counter("petrel_log_written_bytes_total", "Bytes written to the log.");
+  return metric;
+}
+core::Counter& written_records() {
+  static core::Counter& metric =
+      core::counter("petrel_log_records_total", "Batches made durable in the log.");
+  return metric;
+}
+core::Counter& write_failures() {
+  static core::Counter& metric = core::counter("petrel_log_write_failures_total",
+                                               "Writes, syncs and segment creations that failed.");
+  return metric;
+}
+
+std::string segment_name(LogPosition first) {
+  return fmt::format("{:0{}}{}", first, kPositionDigits, kSegmentSuffix);
+}
+
+std::optional<LogPosition> parse_segment_name(std::string_view name) {
+  if (name.size() != kPositionDigits + kSegmentSuffix.size()) return {};
+  if (!name.ends_with(kSegmentSuffix)) return {};
+  LogPosition first = 0;
+  const auto [end, error] = std::from_chars(name.data(), name.data() + kPositionDigits, first);
+  if (error != std::errc() || end != name.data() + kPositionDigits) return {};
+  return first;
+}
+
+tl::unexpected<core::Error> unavailable(const core::Error& cause) {
+  return core::fail(ErrorCode::Unavailable, "the log takes no writes: {}", cause.message);
+}
+
+}  // namespace
+
+void EmbeddedLog::Buffer::clear() {
+  bytes.clear();
+  starts.clear();
+}
+
+EmbeddedLog::EmbeddedLog(EmbeddedLogOptions options, core::FileSystem& files,
+                         const core::Clock& clock, core::Rng& rng)
+    : options_(std::move(options)), files_(files), clock_(clock), rng_(rng) {}
+
+Result<std::unique_ptr<EmbeddedLog>> EmbeddedLog::open(EmbeddedLogOptions options,
+                                                       core::FileSystem& files,
+                                                       const core::Clock& clock, core::Rng& rng) {
+  std::unique_ptr<EmbeddedLog> log(new EmbeddedLog(std::move(options), files, clock, rng));
+  const std::string& dir = log->options_.dir;
+  TRY(files.create_dirs(dir).context("log"));
+  TRY(log->find_segments());
+  if (!log->segments_.empty()) TRY(log->find_end());
+  log->synced_end_ = log->durable_end_;
+  log->high_ = log->durable_end_;
+
+  const Result<void> started = log->start_segment(log->high_, 0);
+  if (!started) {
+    core::log_error("log", "opened for reading only",
+                    {{"dir", dir}, {"error", started.error().message}});
+    write_failures().add();
+    (log->broken_ ? log->failed_ : log->stalled_) = started.error();
+    log->retry_at_ns_ = clock.monotonic_ns() + kRetryNs;
+  }
+  return log;
+}
+
+EmbeddedLog::~EmbeddedLog() {
+  close();
+}
+
+// The last mark tells the next open that everything before it was durable.
+void EmbeddedLog::close() {
+  std::unique_lock lock(mutex_);
+  while (!failed_ && (pending_.size() > 0 || written_ < writing_.size())) {
+    if (!commit(lock)) break;
+  }
+  if (failed_ || stalled_ || active_ == nullptr) return;
+  if (active_bytes_ - active_offset_ < kMarkBytesMax) return;
+  const std::string mark = encode_mark(synced_end_, synced_end_, active_salt_);
+  const Result<void> written = write_and_sync(mark, {});
+  if (!written) {
+    core::log_warn("log", "no closing mark written", {{"error", written.error().message}});
+  }
+}
+
+Result<void> EmbeddedLog::find_segments() {
+  const std::vector<std::string> names = TRY(files_.list(options_.dir).context("log"));
+  for (const std::string& name : names) {
+    if (const std::optional<LogPosition> first = parse_segment_name(name)) {
+      segments_.push_back({.first = *first, .name = name});
+    } else if (name.starts_with(kSparePrefix) && spares_.size() < options_.spare_segments_max) {
+      spares_.push_back(name);
+    } else if (name.starts_with(kSparePrefix) || name == kTemporary) {
+      // Nothing of value; a read-only disk may keep it.
+      if (const Result<void> removed = files_.remove(path(name)); !removed) {
+        core::log_warn("log", "left-over file stays", {{"error", removed.error().message}});
+      }
+    } else {
+      core::log_warn("log", "unknown file in the log's folder", {{"path", path(name)}});
+    }
+  }
+  return {};
+}
+
+// Reads the newest segment to its end. Its unused space is given back, because this life
+// writes to a segment of its own.
+Result<void> EmbeddedLog::find_end() {
+  const Segment newest = segments_.back();
+  const std::string bytes = TRY(files_.read_file(path(newest.name)).context("log"));
+  const SegmentHeader header =
+      TRY(decode_segment_header(bytes).context("log segment {}", path(newest.name)));
+  if (header.first != newest.first) {
+    return core::fail(ErrorCode::Corruption, "log segment {}: begins with record {}",
+                      path(newest.name), header.first);
+  }
+  const auto checksums =
+      options_.skip_checksums_for_test ? Checksums::SkipForTest : Checksums::Verify;
+  SegmentReader reader(bytes, header, std::nullopt, checksums);
+  while (TRY(reader.next().context("log segment {}", path(newest.name)))) {
+  }
+  durable_end_ = reader.position();
+
+  // Torn bytes stay, for whoever wants to look at them.
+  const size_t last = bytes.find_last_not_of('\0');
+  const uint64_t used = std::max<uint64_t>(reader.offset(), last + 1);
+  if (used < bytes.size()) {
+    const Result<std::unique_ptr<core::File>> file =
+        files_.open(path(newest.name), core::OpenMode::ReadWrite);
+    if (file) {
+      if (const Result<void> trimmed = (*file)->truncate(used); !trimmed) {
+        core::log_warn("log", "unused space stays", {{"error", trimmed.error().message}});
+      }
+    }
+  }
+  return {};
+}
+
+Result<void> EmbeddedLog::refusal() const {
+  if (failed_) return unavailable(*failed_);
+  return {};
+}
+
+Result<LogPosition> EmbeddedLog::append(const LogBatch& batch) {
+  thread_local std::string payload;
+  payload.clear();
+  if (payload.capacity() > kScratchBytesMax) payload.shrink_to_fit();
+  payload.push_back(static_cast<char>(RecordKind::Batch));
+  append_batch_payload(payload, batch);
+  if (payload.size() > kPayloadBytesMax) {
+    return core::fail(ErrorCode::TooLarge, "a batch of {} bytes, the log takes {} at most",
+                      payload.size(), kPayloadBytesMax);
+  }
+  // The payload's checksum is the costly part: outside the lock.
+  const std::array<char, kRecordHeaderBytes> header = begin_record_header(payload);
+
+  std::unique_lock lock(mutex_);
+  while (true) {
+    TRY(refusal());
+    const bool full =
+        pending_.size() > 0 && pending_.bytes.size() + payload.size() > options_.pending_bytes_max;
+    if (!full && !stalled_) break;
+    if (committing_) {
+      changed_.wait(lock);
+    } else {
+      TRY(commit(lock));
+    }
+  }
+  const LogPosition position = high_++;
+  if (pending_.size() == 0) pending_.first = position;
+  pending_.starts.push_back(pending_.bytes.size());
+  pending_.bytes.append(header.data(), header.size());
+  pending_.bytes += payload;
+  return position;
+}
+
+Result<void> EmbeddedLog::wait_durable(LogPosition position) {
+  std::unique_lock lock(mutex_);
+  ENSURE(position < high_);
+  while (durable_end_ <= position) {
+    TRY(refusal());
+    if (committing_) {
+      changed_.wait(lock);
+    } else {
+      TRY(commit(lock));
+    }
+  }
+  return {};
+}
+
+// One round: the calling thread writes and syncs what all have appended so far, while
+// others append to the next round's buffer.
+Result<void> EmbeddedLog::commit(std::unique_lock<std::mutex>& lock) {
+  ENSURE(!committing_);
+  if (stalled_ && clock_.monotonic_ns() < retry_at_ns_) return unavailable(*stalled_);
+  committing_ = true;
+  if (written_ == writing_.size()) {
+    writing_.clear();
+    written_ = 0;
+    std::swap(writing_, pending_);
+  }
+  lock.unlock();
+  const Result<void> written = write_out();
+  lock.lock();
+  committing_ = false;
+  durable_end_ = synced_end_;
+  stalled_.reset();
+  if (!written) {
+    write_failures().add();
+    core::log_error("log", broken_ ? "writes stop until the next start" : "no space to write to",
+                    {{"dir", options_.dir}, {"error", written.error().message}});
+    (broken_ ? failed_ : stalled_) = written.error();
+    retry_at_ns_ = clock_.monotonic_ns() + kRetryNs;
+  }
+  changed_.notify_all();
+  if (!written) return unavailable(written.error());
+  return {};
+}
+
+// As many records at a time as fit into the segment.
+Result<void> EmbeddedLog::write_out() {
+  while (written_ < writing_.size()) {
+    const size_t begin = written_;
+    const uint64_t first_bytes = writing_.end_of(begin) - writing_.starts[begin] + kMarkBytesMax;
+    if (active_ == nullptr || active_bytes_ - active_offset_ < first_bytes) {
+      TRY(start_segment(writing_.first + begin, kSegmentHeaderBytes + first_bytes));
+    }
+    const uint64_t room = active_bytes_ - active_offset_ - kMarkBytesMax;
+    size_t end = begin + 1;
+    while (end < writing_.size() && writing_.end_of(end) - writing_.starts[begin] <= room) ++end;
+    TRY(write_run(begin, end));
+    written_ = end;
+    synced_end_ = writing_.first + end;
+    written_records().add(static_cast<double>(end - begin));
+  }
+  return {};
+}
+
+Result<void> EmbeddedLog::write_run(size_t begin, size_t end) {
+  for (size_t i = begin; i < end; ++i) {
+    finish_record_header(writing_.bytes.data() + writing_.starts[i], writing_.first + i,
+                         active_salt_);
+  }
+  const std::string mark = encode_mark(writing_.first + begin, synced_end_, active_salt_);
+  const std::string_view records =
+      std::string_view(writing_.bytes)
+          .substr(writing_.starts[begin], writing_.end_of(end - 1) - writing_.starts[begin]);
+  return write_and_sync(mark, records);
+}
+
+// After an error nobody knows what the file holds: it is not written to again.
+Result<void> EmbeddedLog::write_and_sync(std::string_view mark, std::string_view records) {
+  broken_ = true;
+  TRY(active_->write_at(active_offset_, mark));
+  if (!records.empty()) TRY(active_->write_at(active_offset_ + mark.size(), records));
+  active_offset_ += mark.size() + records.size();
+  const int64_t begin_ns = clock_.monotonic_ns();
+  TRY(active_->sync());
+  fsync_duration().observe(static_cast<double>(clock_.monotonic_ns() - begin_ns) * 1e-9);
+  written_bytes().add(static_cast<double>(mark.size() + records.size()));
+  broken_ = false;
+  return {};
+}
+
+// The file gets its name only when its header is durable, so a segment always has one.
+// Failing before that leaves the log as it was; a file or a folder whose sync failed is
+// not synced again.
+Result<void> EmbeddedLog::start_segment(LogPosition first, uint64_t bytes_min) {
+  active_.reset();
+  active_salt_ = static_cast<uint32_t>(rng_.next());
+  const std::string header = encode_segment_header({.first = first, .salt = active_salt_});
+  const std::string prepared =
+      TRY(prepare_file(header, bytes_min).context("log: new segment for record {}", first));
+  const std::string name = segment_name(first);
+  TRY(files_.rename(path(prepared), path(name)).context("log"));
+  broken_ = true;
+  TRY(files_.sync_dir(options_.dir).context("log"));
+  // Under its own name, for the sake of error messages.
+  active_ = TRY(files_.open(path(name), core::OpenMode::ReadWrite).context("log"));
+  broken_ = false;
+  active_bytes_ = std::max(options_.segment_bytes, bytes_min);
+  active_offset_ = kSegmentHeaderBytes;
+  const std::lock_guard lock(mutex_);
+  // An empty segment of an earlier life had the same name; it is replaced.
+  if (!segments_.empty() && segments_.back().first == first) segments_.pop_back();
+  segments_.push_back({.first = first, .name = name});
+  return {};
+}
+
+// A spare, or a new file; its name. Sets active_.
+Result<std::string> EmbeddedLog::prepare_file(const std::string& header, uint64_t bytes_min) {
+  std::string spare;
+  if (bytes_min <= options_.segment_bytes) {
+    const std::lock_guard lock(mutex_);
+    if (!spares_.empty()) {
+      spare = spares_.back();
+      spares_.pop_back();
+    }
+  }
+  const uint64_t bytes = std::max(options_.segment_bytes, bytes_min);
+  if (!spare.empty()) {
+    const Result<void> filled = fill_file(spare, core::OpenMode::ReadWrite, header, bytes);
+    if (filled) return spare;
+    core::log_warn("log", "spare segment not usable", {{"error", filled.error().message}});
+    active_.reset();
+    TRY(files_.remove(path(spare)));
+  }
+  const std::string temporary(kTemporary);
+  Result<void> filled = fill_file(temporary, core::OpenMode::CreateOrTruncate, header, bytes);
+  if (!filled) {
+    active_.reset();
+    if (const Result<void> removed = files_.remove(path(temporary)); !removed) {
+      core::log_debug("log", "no file to remove", {{"error", removed.error().message}});
+    }
+    return tl::unexpected(std::move(filled).error());
+  }
+  return temporary;
+}
+
+Result<void> EmbeddedLog::fill_file(const std::string& name, core::OpenMode mode,
+                                    const std::string& header, uint64_t bytes) {
+  active_ = TRY(files_.open(path(name), mode));
+  TRY(active_->allocate(bytes));
+  TRY(active_->write_at(0, header));
+  return active_->sync();
+}
+
+Result<void> EmbeddedLog::replay(LogPosition from, const Visitor& visit) {
+  std::vector<Segment> segments;
+  LogPosition end = 0;
+  {
+    std::unique_lock lock(mutex_);
+    if (high_ > durable_end_) {
+      const LogPosition last = high_ - 1;
+      lock.unlock();
+      TRY(wait_durable(last));
+      lock.lock();
+    }
+    segments.assign(segments_.begin(), segments_.end());
+    end = durable_end_;
+  }
+  for (size_t i = 0; i < segments.size(); ++i) {
+    const LogPosition segment_end = i + 1 < segments.size() ? segments[i + 1].first : end;
+    if (segment_end <= from || segment_end == segments[i].first) continue;
+    TRY(replay_segment(segments[i], segment_end, from, visit));
+  }
+  return {};
+}
+
+Result<void> EmbeddedLog::replay_segment(const Segment& segment, LogPosition end, LogPosition from,
+                                         const Visitor& visit) {
+  const std::string file = path(segment.name);
+  const std::string bytes = TRY(files_.read_file(file).context("log"));
+  const SegmentHeader header = TRY(decode_segment_header(bytes).context("log segment {}", file));
+  if (header.first != segment.first) {
+    return core::fail(ErrorCode::Corruption, "log segment {}: begins with record {}", file,
+                      header.first);
+  }
+  const auto checksums =
+      options_.skip_checksums_for_test ? Checksums::SkipForTest : Checksums::Verify;
+  SegmentReader reader(bytes, header, end, checksums);
+  LogBatch batch;
+  while (const std::optional<SegmentReader::Record> record =
+             TRY(reader.next().context("log segment {}", file))) {
+    if (record->position < from) continue;
+    TRY(decode_batch_payload(record->payload, batch)
+            .context("log segment {}: record {} at byte {}", file, record->position,
+                     record->offset));
+    TRY(visit(record->position, batch).context("replay record {}", record->position));
+  }
+  return {};
+}
+
+LogPosition EmbeddedLog::low() const {
+  const std::lock_guard lock(mutex_);
+  return segments_.empty() ? high_ : segments_.front().first;
+}
+
+LogPosition EmbeddedLog::high() const {
+  const std::lock_guard lock(mutex_);
+  return high_;
+}
+
+Result<void> EmbeddedLog::writable() const {
+  const std::lock_guard lock(mutex_);
+  if (failed_) return unavailable(*failed_);
+  if (stalled_) return unavailable(*stalled_);
+  return {};
+}
+
+uint64_t EmbeddedLog::segment_count() const {
+  const std::lock_guard lock(mutex_);
+  return segments_.size();
+}
+
+// Oldest first, each made durable before the next: a crash leaves no gap in the middle.
+Result<void> EmbeddedLog::truncate_before(LogPosition position) {
+  const std::lock_guard truncating(truncating_);
+  while (true) {
+    Segment oldest;
+    bool keep = false;
+    {
+      const std::lock_guard lock(mutex_);
+      if (segments_.size() < 2 || segments_[1].first > position) return {};
+      oldest = segments_.front();
+      keep = spares_.size() < options_.spare_segments_max;
+    }
+    const std::string spare = std::string(kSparePrefix) + oldest.name;
+    if (keep) {
+      TRY(files_.rename(path(oldest.name), path(spare)).context("log"));
+    } else {
+      TRY(files_.remove(path(oldest.name)).context("log"));
+    }
+    TRY(files_.sync_dir(options_.dir).context("log"));
+    const std::lock_guard lock(mutex_);
+    segments_.pop_front();
+    if (keep) spares_.push_back(spare);
+  }
+}
+
+}  // namespace tsdb

@@ -1,0 +1,163 @@
+#include "tsdb/embedded_log_segment.h"
+
+#include "core/bytes.h"
+#include "core/crc32c.h"
+#include "core/varint.h"
+
+#include <cstring>
+
+namespace tsdb {
+
+using core::ErrorCode;
+using core::Result;
+using storage::LogPosition;
+
+namespace {
+
+constexpr std::string_view kMagic("PTRLLOG\x01", 8);  // the last byte is the version
+constexpr size_t kFirstAt = 8;
+constexpr size_t kSaltAt = 16;
+constexpr size_t kHeaderCrcAt = 20;
+
+// Record header.
+constexpr size_t kCrcAt = 0;  // of the rest of the header, begun with the salt
+constexpr size_t kPayloadCrcAt = 4;
+constexpr size_t kSizeAt = 8;
+constexpr size_t kPositionAt = 12;
+static_assert(kPositionAt + sizeof(LogPosition) == kRecordHeaderBytes);
+
+uint32_t header_crc(std::string_view header, uint32_t salt) {
+  return core::crc32c(header.substr(kPayloadCrcAt, kRecordHeaderBytes - kPayloadCrcAt), salt);
+}
+
+}  // namespace
+
+std::string encode_segment_header(const SegmentHeader& header) {
+  std::string bytes(kMagic);
+  core::append_le(bytes, header.first);
+  core::append_le(bytes, header.salt);
+  core::append_le(bytes, core::crc32c(bytes));
+  ENSURE(bytes.size() == kSegmentHeaderBytes);
+  return bytes;
+}
+
+Result<SegmentHeader> decode_segment_header(std::string_view segment) {
+  if (segment.size() < kSegmentHeaderBytes) {
+    return core::fail(ErrorCode::Corruption, "a segment header has {} bytes, the file has {}",
+                      kSegmentHeaderBytes, segment.size());
+  }
+  const std::string_view magic = segment.substr(0, kMagic.size());
+  if (magic.substr(0, kMagic.size() - 1) != kMagic.substr(0, kMagic.size() - 1)) {
+    return core::fail(ErrorCode::Corruption, "not a segment of the log: bad magic at byte 0");
+  }
+  if (magic.back() != kMagic.back()) {
+    return core::fail(ErrorCode::Unsupported, "log version {}, this program reads version {}",
+                      static_cast<int>(magic.back()), static_cast<int>(kMagic.back()));
+  }
+  const auto stored = core::load_le<uint32_t>(segment.substr(kHeaderCrcAt));
+  const uint32_t computed = core::crc32c(segment.substr(0, kHeaderCrcAt));
+  if (stored != computed) {
+    return core::fail(ErrorCode::Corruption,
+                      "bad segment header: checksum {:#010x} at byte {}, computed {:#010x}", stored,
+                      kHeaderCrcAt, computed);
+  }
+  return SegmentHeader{.first = core::load_le<LogPosition>(segment.substr(kFirstAt)),
+                       .salt = core::load_le<uint32_t>(segment.substr(kSaltAt))};
+}
+
+std::array<char, kRecordHeaderBytes> begin_record_header(std::string_view payload) {
+  ENSURE(!payload.empty() && payload.size() <= kPayloadBytesMax);
+  std::array<char, kRecordHeaderBytes> header{};
+  const uint32_t crc = core::crc32c(payload);
+  const auto size = static_cast<uint32_t>(payload.size());
+  std::memcpy(header.data() + kPayloadCrcAt, &crc, sizeof(crc));
+  std::memcpy(header.data() + kSizeAt, &size, sizeof(size));
+  return header;
+}
+
+void finish_record_header(char* header, LogPosition position, uint32_t salt) {
+  std::memcpy(header + kPositionAt, &position, sizeof(position));
+  const uint32_t crc = header_crc({header, kRecordHeaderBytes}, salt);
+  std::memcpy(header + kCrcAt, &crc, sizeof(crc));
+}
+
+std::string encode_mark(LogPosition position, LogPosition durable_end, uint32_t salt) {
+  std::string payload;
+  payload.push_back(static_cast<char>(RecordKind::Mark));
+  core::append_varint(payload, durable_end);
+  std::array<char, kRecordHeaderBytes> header = begin_record_header(payload);
+  finish_record_header(header.data(), position, salt);
+  return std::string(header.data(), header.size()) + payload;
+}
+
+SegmentReader::SegmentReader(std::string_view segment, const SegmentHeader& header,
+                             std::optional<LogPosition> end, Checksums checksums)
+    : segment_(segment),
+      salt_(header.salt),
+      end_(end),
+      checksums_(checksums),
+      position_(header.first) {}
+
+std::optional<SegmentReader::Whole> SegmentReader::whole_at(uint64_t offset) const {
+  if (offset > segment_.size() || segment_.size() - offset < kRecordHeaderBytes) return {};
+  const std::string_view rest = segment_.substr(offset);
+  const auto size = core::load_le<uint32_t>(rest.substr(kSizeAt));
+  if (size == 0 || size > kPayloadBytesMax || size > rest.size() - kRecordHeaderBytes) return {};
+  // Cheap enough for the search through a whole segment: a position is at least the one
+  // that is due, and a record takes more than one byte.
+  const auto position = core::load_le<LogPosition>(rest.substr(kPositionAt));
+  if (position - position_ > segment_.size()) return {};
+
+  const std::string_view payload = rest.substr(kRecordHeaderBytes, size);
+  if (checksums_ == Checksums::Verify) {
+    if (core::load_le<uint32_t>(rest.substr(kCrcAt)) != header_crc(rest, salt_)) return {};
+    if (core::load_le<uint32_t>(rest.substr(kPayloadCrcAt)) != core::crc32c(payload)) return {};
+  }
+  const auto kind = static_cast<RecordKind>(payload.front());
+  if (kind != RecordKind::Batch && kind != RecordKind::Mark) return {};
+  return Whole{.position = position,
+               .kind = kind,
+               .payload = payload.substr(1),
+               .bytes = kRecordHeaderBytes + size};
+}
+
+Result<std::optional<SegmentReader::Record>> SegmentReader::next() {
+  while (!end_ || position_ < *end_) {
+    const std::optional<Whole> whole = whole_at(offset_);
+    if (!whole || whole->position != position_) {
+      TRY(judge_bad_record());
+      return std::nullopt;
+    }
+    const uint64_t offset = offset_;
+    offset_ += whole->bytes;
+    if (whole->kind == RecordKind::Batch) {
+      ++position_;
+      return Record{.position = whole->position, .offset = offset, .payload = whole->payload};
+    }
+  }
+  return std::nullopt;
+}
+
+// A torn record was never acknowledged: the log ends before it. It is damage when it was
+// durable once, which a later segment, or a mark behind it, knows.
+Result<void> SegmentReader::judge_bad_record() const {
+  if (end_) {
+    return core::fail(ErrorCode::Corruption,
+                      "bad record at byte {}: record {} is missing, the segment ends with {}",
+                      offset_, position_, *end_ - 1);
+  }
+  for (uint64_t offset = offset_; offset + kRecordHeaderBytes < segment_.size(); ++offset) {
+    const std::optional<Whole> whole = whole_at(offset);
+    if (!whole || whole->kind != RecordKind::Mark) continue;
+    std::string_view payload = whole->payload;
+    LogPosition durable_end = 0;
+    if (!core::take_varint(payload, durable_end) || durable_end <= position_) continue;
+    return core::fail(
+        ErrorCode::Corruption,
+        "bad record at byte {}: record {} was durable, says a whole record behind it at byte {}",
+        offset_, position_, offset);
+  }
+  return {};
+}
+
+}  // namespace tsdb

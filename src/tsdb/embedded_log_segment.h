@@ -1,0 +1,86 @@
+// One segment file of the embedded log: its header, and the records behind it.
+//
+//   header | record | record | ... | left-overs of a crash or of the file's former life
+//
+// What ends a segment is a position, never a byte: the segment that follows names the
+// position where this one stopped. Only the newest has to find its own end, and there a
+// bad record is a torn one unless something behind it says that it was durable. Each
+// write to the file begins with a *mark* saying up to where the log was durable then.
+// Every segment has a random salt in its checksums, so that no bytes but those written
+// to it in this life are ever taken for a record. Layout: docs/formats/log.md.
+
+#pragma once
+
+#include "core/result.h"
+#include "storage/log.h"
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace tsdb {
+
+inline constexpr size_t kSegmentHeaderBytes = 24;
+inline constexpr size_t kRecordHeaderBytes = 20;
+// A remote-write request expands to less; a larger size field is damage.
+inline constexpr uint32_t kPayloadBytesMax = 256U << 20;
+
+enum class RecordKind : uint8_t { Batch = 1, Mark = 2 };
+
+struct SegmentHeader {
+  storage::LogPosition first = 0;  // position of its first batch
+  uint32_t salt = 0;
+};
+
+std::string encode_segment_header(const SegmentHeader& header);
+core::Result<SegmentHeader> decode_segment_header(std::string_view segment);
+
+// A record's header without its own checksum, which needs the segment's salt.
+std::array<char, kRecordHeaderBytes> begin_record_header(std::string_view payload);
+void finish_record_header(char* header, storage::LogPosition position, uint32_t salt);
+// A whole mark, for a write whose first batch is at `position`.
+std::string encode_mark(storage::LogPosition position, storage::LogPosition durable_end,
+                        uint32_t salt);
+
+enum class Checksums { Verify, SkipForTest };
+
+// Borrows the segment's bytes. Marks are consumed silently.
+class SegmentReader {
+ public:
+  struct Record {
+    storage::LogPosition position = 0;
+    uint64_t offset = 0;       // of the record's header in the file
+    std::string_view payload;  // of a batch, without its kind
+  };
+
+  // `end`: where the segment stops, unless it is the newest one, which finds out.
+  SegmentReader(std::string_view segment, const SegmentHeader& header,
+                std::optional<storage::LogPosition> end, Checksums checksums = Checksums::Verify);
+
+  // Nothing at the end. Corruption names the byte.
+  core::Result<std::optional<Record>> next();
+
+  storage::LogPosition position() const { return position_; }  // of the record to come
+  uint64_t offset() const { return offset_; }                  // where it begins
+
+ private:
+  struct Whole {
+    storage::LogPosition position = 0;
+    RecordKind kind = RecordKind::Batch;
+    std::string_view payload;
+    uint64_t bytes = 0;  // with its header
+  };
+  std::optional<Whole> whole_at(uint64_t offset) const;
+  core::Result<void> judge_bad_record() const;
+
+  const std::string_view segment_;
+  const uint32_t salt_;
+  const std::optional<storage::LogPosition> end_;
+  const Checksums checksums_;
+  uint64_t offset_ = kSegmentHeaderBytes;
+  storage::LogPosition position_;
+};
+
+}  // namespace tsdb
