@@ -1,0 +1,127 @@
+"""Runs gates by name. Started by ./gates.
+
+A gate is a function that returns its rows; adding one is a function and a line in GATES.
+"""
+
+import dataclasses
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import time
+import typing
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "bench"))
+
+
+@dataclasses.dataclass
+class Row:
+    name: str
+    asked: str
+    reached: str
+    command: str
+    passed: bool
+
+
+def print_table(rows: list[Row]) -> None:
+    header = ("name", "asked", "reached", "", "command")
+    lines = [header] + [(row.name, row.asked, row.reached, "ok" if row.passed else "MISSED", row.command) for row in rows]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
+    for line in lines:
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip())
+
+
+def build_release() -> None:
+    subprocess.run(["./run", "--build-only"], cwd=ROOT, check=True)
+
+
+def peers() -> list[Row]:
+    build_release()
+    import peers as bench
+    return [Row(*row) for row in bench.run(ROOT)]
+
+
+# Kills under load; the test of ./test does twenty.
+KILLS = 300
+
+
+def durability() -> list[Row]:
+    build_release()
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/test_durability.py"]
+    started = time.monotonic()
+    outcome = subprocess.run(command, cwd=ROOT, env=dict(os.environ, PETREL_KILLS=str(KILLS)), check=False)
+    return [Row("acknowledged samples after SIGKILL under load", f"none lost in {KILLS} kills",
+                f"{'none lost' if outcome.returncode == 0 else 'FAILED, see above'} ({time.monotonic() - started:.0f} s)",
+                f"PETREL_KILLS={KILLS} python3 -m pytest tests/test_durability.py", outcome.returncode == 0)]
+
+
+BUILD_SECONDS_MAX = 10 * 60
+TEST_SECONDS_MAX = 25 * 60
+SECOND_START_MS_MAX = 2000
+
+
+def fresh() -> list[Row]:
+    command = "tools/fresh_machine.sh"
+    process = subprocess.Popen([command], cwd=ROOT, stdout=subprocess.PIPE, text=True, errors="replace")
+    output = ""
+    for line in process.stdout:
+        print(line, end="", flush=True)
+        output += line
+    ended = process.wait()
+
+    def number(pattern: str) -> int | None:
+        found = re.search(pattern, output)
+        return int(found.group(1)) if found else None
+
+    build = number(r"--build-only took (\d+) s")
+    second = number(r"second \./run: ready after (\d+) ms")
+    test = number(r"\./test took (\d+) s")
+    summary = re.findall(r"^(\d+) passed, (\d+) failed$", output, re.MULTILINE)
+    cases = summary[-1] if summary else ("0", "?")
+
+    def row(name: str, reached: int | None, limit: int, unit: str) -> Row:
+        return Row(name, f"<= {limit} {unit}", "did not get there" if reached is None else f"{reached} {unit}", command,
+                   reached is not None and reached <= limit)
+
+    return [row("fresh Debian 12: ./run --build-only", build, BUILD_SECONDS_MAX, "s"),
+            row("fresh Debian 12: second ./run, to ready", second, SECOND_START_MS_MAX, "ms"),
+            row("fresh Debian 12: ./test", test, TEST_SECONDS_MAX, "s"),
+            Row("fresh Debian 12: test cases", "0 failed", f"{cases[0]} passed, {cases[1]} failed", command,
+                ended == 0 and cases[1] == "0")]
+
+
+class Gate(typing.NamedTuple):
+    run: typing.Callable[[], list[Row]]
+    what: str
+
+
+GATES = {
+    "peers": Gate(peers, "ingest, memory and queries beside current Prometheus and VictoriaMetrics (about 12 min)"),
+    "durability": Gate(durability, f"{KILLS} kills under load (about 20 min)"),
+    "fresh": Gate(fresh, "./run and ./test on a fresh Debian 12 (about 25 min, needs root)"),
+}
+
+
+def main() -> int:
+    names = sys.argv[1:]
+    if not names:
+        for name, gate in GATES.items():
+            print(f"{name:12} {gate.what}")
+        return 0
+    unknown = [name for name in names if name not in GATES]
+    if unknown:
+        print(f"gates: no gate named {unknown[0]}; there are: {', '.join(GATES)}", file=sys.stderr)
+        return 2
+    missed = 0
+    for name in names:
+        rows = GATES[name].run()
+        print(f"\n{name}, {time.strftime('%Y-%m-%d')}, {os.cpu_count()} cores")
+        print_table(rows)
+        missed += sum(not row.passed for row in rows)
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
