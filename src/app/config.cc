@@ -1,5 +1,6 @@
 #include "app/config.h"
 
+#include "core/json_writer.h"
 #include "core/time.h"
 #include "core/yaml.h"
 
@@ -150,9 +151,30 @@ class Reader {
 Result<Config> parse_config(std::string_view text, const std::string& path) {
   const Yaml root = TRY(core::parse_yaml(text, path));
   Config config;
-  config.text = text;
   TRY(Reader(path, config).read(root));
   return config;
+}
+
+std::string effective_yaml(const Config& config) {
+  std::string yaml = fmt::format("global:\n  evaluation_interval: {}\n  rule_query_offset: {}\n",
+                                 core::format_duration(config.evaluation_interval_ms),
+                                 core::format_duration(config.rule_query_offset_ms));
+  // JSON strings are YAML strings.
+  if (!config.external_labels.empty()) yaml += "  external_labels:\n";
+  for (const model::Label& label : config.external_labels) {
+    yaml += "    ";
+    core::append_json_string(yaml, label.name);
+    yaml += ": ";
+    core::append_json_string(yaml, label.value);
+    yaml += '\n';
+  }
+  if (!config.rule_globs.empty()) yaml += "rule_files:\n";
+  for (const std::string& pattern : config.rule_globs) {
+    yaml += "- ";
+    core::append_json_string(yaml, pattern);
+    yaml += '\n';
+  }
+  return yaml;
 }
 
 Result<std::vector<std::string>> expand_globs(const std::vector<std::string>& patterns) {

@@ -21,12 +21,15 @@ struct Config {
   std::vector<std::string> rule_globs;  // relative to the file's folder, made absolute
   // Known to Prometheus but without effect here: "scrape_configs (prometheus.yml:7:1)".
   std::vector<std::string> unsupported_keys;
-  std::string text;  // as read, for /api/v1/status/config
 };
 
 // `path` names the file in errors and is what relative patterns start from.
 // InvalidArgument: file:line:column, the key and what was expected.
 core::Result<Config> parse_config(std::string_view text, const std::string& path);
+
+// What is in effect, as YAML, for /api/v1/status/config. Keys without effect are left
+// out: they may hold secrets that only the component they belong to knows to mask.
+std::string effective_yaml(const Config& config);
 
 // Rule files that match the patterns, sorted, each once. A pattern without a match is
 // fine, as in Prometheus.

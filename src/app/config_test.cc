@@ -34,6 +34,14 @@ TEST_CASE("an empty file is a valid configuration") {
   CHECK(parse_config("global:\n", "p.yml"));
 }
 
+TEST_CASE("the effective configuration shows no key that has no effect") {
+  const auto config = parse_config(
+      "rule_files: [/a.yml]\nremote_write:\n- url: http://x\n  bearer_token: SECRET\n", "p.yml");
+  REQUIRE(config);
+  CHECK(effective_yaml(*config) ==
+        "global:\n  evaluation_interval: 1m\n  rule_query_offset: 0s\nrule_files:\n- \"/a.yml\"\n");
+}
+
 TEST_CASE("errors say where and what was expected") {
   CHECK(error_of("golbal: {}\n").find("p.yml:1:1: unknown key \"golbal\"") == 0);
   CHECK(error_of("global:\n  evaluation_interval: 5\n").find("p.yml:2:24: ") == 0);

@@ -4,6 +4,7 @@
 #include "app/web_assets.h"
 #include "core/log.h"
 #include "core/metrics.h"
+#include "core/time.h"
 #include "rules/default_rules.h"
 
 #include <set>
@@ -23,6 +24,12 @@ std::vector<api::NamedCount> named_counts(const std::vector<tsdb::NamedCount>& c
   return copies;
 }
 
+std::vector<api::NamedCount> named_counts(const std::vector<tsdb::NamedCount>& from) {
+  std::vector<api::NamedCount> to;
+  for (const tsdb::NamedCount& one : from) to.push_back({one.name, one.count});
+  return to;
+}
+
 api::TsdbStatus tsdb_status(const Node& node, size_t top) {
   const tsdb::EngineStats stats = node.engine->stats(std::string(model::kDefaultTenant), top);
   return {.series = stats.series,
@@ -34,6 +41,11 @@ api::TsdbStatus tsdb_status(const Node& node, size_t top) {
           .values_by_label = named_counts(stats.values_by_label),
           .bytes_by_label = named_counts(stats.bytes_by_label),
           .series_by_label_pair = named_counts(stats.series_by_label_pair)};
+}
+
+std::function<rules::RulesView()> rules_view(Node& node) {
+  if (!node.rules) return {};
+  return [&node] { return node.rules->snapshot(); };
 }
 
 // Zero for keys that a reload removed.
@@ -76,12 +88,13 @@ Result<void> start_http(Node& node) {
   options.build.petrel_version = petrel_version();
   options.flags = node.flags.listing;
   options.started_at_ms = node.clock.now_ms();
+  options.storage_retention = core::format_duration(node.flags.retention_ms);
   options.cors_origin = node.flags.cors_origin;
   options.enable_lifecycle = node.flags.enable_lifecycle;
   options.reload = [&node] { return reload(node); };
   options.config_yaml = [&node] {
     const std::lock_guard lock(node.reload_mutex);
-    return node.loaded.config.text;
+    return effective_yaml(node.loaded.config);
   };
   options.replay_progress = [&node]() -> api::ReplayProgress {
     if (!node.engine) return {};
