@@ -111,9 +111,10 @@ std::string brotli(const std::string& bytes) {
   return out;
 }
 
-// Fonts and tiny files do not shrink: an empty encoding says "send the identity".
+// Fonts do not shrink: an empty encoding says "send the identity". Less than a twentieth
+// saved is not worth the browser's unpacking.
 std::string if_smaller(std::string encoded, const std::string& identity) {
-  return encoded.size() < identity.size() ? encoded : std::string();
+  return encoded.size() < identity.size() - identity.size() / 20 ? encoded : std::string();
 }
 
 // FNV-1a: tells two builds' files apart, nothing more.

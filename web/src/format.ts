@@ -30,11 +30,12 @@ function significant(value: number): string {
   return value.toExponential(1);
 }
 
-// The power of the base that `value` is shown in. 999.6 kB/s is shown as 1.00 MB/s.
+// The power of the base that `value` is shown in: at most three digits before the point,
+// so that 999.6 kB/s is shown as 1.00 MB/s.
 function scaleIndex(value: number, base: number, count: number): number {
   let index = 0;
   let rest = Math.abs(value);
-  while (rest >= (base === 1024 ? 1000 : 999.5) && index + 1 < count) {
+  while (rest >= 999.5 && index + 1 < count) {
     rest /= base;
     index += 1;
   }
