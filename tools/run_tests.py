@@ -178,6 +178,17 @@ def find_tests(folder: pathlib.Path) -> list[pathlib.Path]:
                   if path.suffix in (".js", ".mjs", ".cjs") and "node_modules" not in path.parts)
 
 
+def npm_ci(folder: pathlib.Path) -> str | None:
+    """Installs what package-lock.json names, when it has changed since the last time."""
+    lock, done = folder / "package-lock.json", folder / "node_modules/.petrel-test-lock"
+    if not lock.exists() or done.exists() and done.read_text() == lock.read_text():
+        return None
+    if run(["npm", "ci", "--prefix", str(folder), "--no-audit", "--no-fund", "--loglevel=error"]):
+        return "npm ci failed"
+    done.write_text(lock.read_text())
+    return None
+
+
 def web() -> Tally:
     problem = build_release()
     if problem:
@@ -187,6 +198,9 @@ def web() -> Tally:
 
 def browser() -> Tally:
     problem = build_release()
+    if problem:
+        return failed(f"browser: {problem}")
+    problem = npm_ci(ROOT / "tests/browser")
     if problem:
         return failed(f"browser: {problem}")
     return node_tests("browser", find_tests(ROOT / "tests/browser"), ROOT)
