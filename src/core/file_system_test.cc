@@ -239,6 +239,22 @@ TEST_CASE("synced bytes under a synced name survive every crash") {
   }
 }
 
+TEST_CASE("a killed process loses nothing that it wrote, until the power goes too") {
+  int lost = 0;
+  for (uint64_t seed = 0; seed < 50; ++seed) {
+    SimFileSystem files({.seed = seed});
+    const auto file = files.open("./a", OpenMode::CreateNew);
+    REQUIRE(file);
+    REQUIRE((*file)->write_at(0, "bytes"));
+    files.kill();
+    CHECK(!(*file)->write_at(0, "x"));
+    CHECK(*files.read_file("./a") == "bytes");
+    files.crash();
+    if (!files.exists("./a")) ++lost;
+  }
+  CHECK(lost > 0);
+}
+
 TEST_CASE("crashes lose unsynced bytes and names whole, in part, and not at all") {
   int lost_name = 0;
   int lost_bytes = 0;

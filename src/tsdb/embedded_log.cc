@@ -73,6 +73,19 @@ void EmbeddedLog::Buffer::clear() {
   starts.clear();
 }
 
+void EmbeddedLog::Buffer::add(std::string_view header, std::string_view payload) {
+  starts.push_back(bytes.size());
+  bytes += header;
+  bytes += payload;
+}
+
+std::string_view EmbeddedLog::Buffer::finish(size_t begin, size_t end, uint32_t salt) {
+  for (size_t i = begin; i < end; ++i) {
+    finish_record_header(bytes.data() + starts[i], first + i, salt);
+  }
+  return std::string_view(bytes).substr(starts[begin], end_of(end - 1) - starts[begin]);
+}
+
 EmbeddedLog::EmbeddedLog(EmbeddedLogOptions options, core::FileSystem& files,
                          const core::Clock& clock, core::Rng& rng)
     : options_(std::move(options)), files_(files), clock_(clock), rng_(rng) {}
@@ -85,8 +98,9 @@ Result<std::unique_ptr<EmbeddedLog>> EmbeddedLog::open(EmbeddedLogOptions option
   TRY(files.create_dirs(dir).context("log"));
   TRY(log->find_segments());
   if (!log->segments_.empty()) TRY(log->find_end());
+  log->durable_end_ = log->found_end_ - log->unproven_.size();
   log->synced_end_ = log->durable_end_;
-  log->high_ = log->durable_end_;
+  log->high_ = log->found_end_;
 
   const Result<void> started = log->start_segment(log->high_, 0);
   if (!started) {
@@ -96,6 +110,7 @@ Result<std::unique_ptr<EmbeddedLog>> EmbeddedLog::open(EmbeddedLogOptions option
     (log->broken_ ? log->failed_ : log->stalled_) = started.error();
     log->retry_at_ns_ = clock.monotonic_ns() + kRetryNs;
   }
+  log->durable_end_ = log->synced_end_;
   return log;
 }
 
@@ -137,8 +152,7 @@ Result<void> EmbeddedLog::find_segments() {
   return {};
 }
 
-// Reads the newest segment to its end. Its unused space is given back, because this life
-// writes to a segment of its own.
+// Reads the newest segment to its end.
 Result<void> EmbeddedLog::find_end() {
   const Segment newest = segments_.back();
   const std::string bytes = TRY(files_.read_file(path(newest.name)).context("log"));
@@ -151,23 +165,35 @@ Result<void> EmbeddedLog::find_end() {
   const auto checksums =
       options_.skip_checksums_for_test ? Checksums::SkipForTest : Checksums::Verify;
   SegmentReader reader(bytes, header, std::nullopt, checksums);
-  while (TRY(reader.next().context("log segment {}", path(newest.name)))) {
-  }
-  durable_end_ = reader.position();
-
-  // Torn bytes stay, for whoever wants to look at them.
-  const size_t last = bytes.find_last_not_of('\0');
-  const uint64_t used = std::max<uint64_t>(reader.offset(), last + 1);
-  if (used < bytes.size()) {
-    const Result<std::unique_ptr<core::File>> file =
-        files_.open(path(newest.name), core::OpenMode::ReadWrite);
-    if (file) {
-      if (const Result<void> trimmed = (*file)->truncate(used); !trimmed) {
-        core::log_warn("log", "unused space stays", {{"error", trimmed.error().message}});
-      }
+  LogPosition proven_end = header.first;
+  while (const std::optional<SegmentReader::Record> record =
+             TRY(reader.next().context("log segment {}", path(newest.name)))) {
+    // A mark before this record proves all that came earlier.
+    if (reader.proven_end() > proven_end) {
+      proven_end = reader.proven_end();
+      unproven_.clear();
     }
+    if (unproven_.size() == 0) unproven_.first = record->position;
+    unproven_.add(record->bytes, {});
   }
+  found_end_ = reader.position();
+  if (reader.proven_end() == found_end_) unproven_.clear();
+  // Torn bytes stay, for whoever wants to look at them.
+  trim(newest, std::max<uint64_t>(reader.offset(), bytes.find_last_not_of('\0') + 1));
   return {};
+}
+
+// Gives space back that this life has no use for, as it writes elsewhere.
+void EmbeddedLog::trim(const Segment& segment, uint64_t used) {
+  const Result<std::unique_ptr<core::File>> file =
+      files_.open(path(segment.name), core::OpenMode::ReadWrite);
+  Result<void> trimmed;
+  if (!file) {
+    trimmed = tl::unexpected(file.error());
+  } else {
+    trimmed = (*file)->truncate(used);
+  }
+  if (!trimmed) core::log_warn("log", "unused space stays", {{"error", trimmed.error().message}});
 }
 
 Result<void> EmbeddedLog::refusal() const {
@@ -202,9 +228,7 @@ Result<LogPosition> EmbeddedLog::append(const LogBatch& batch) {
   }
   const LogPosition position = high_++;
   if (pending_.size() == 0) pending_.first = position;
-  pending_.starts.push_back(pending_.bytes.size());
-  pending_.bytes.append(header.data(), header.size());
-  pending_.bytes += payload;
+  pending_.add({header.data(), header.size()}, payload);
   return position;
 }
 
@@ -253,11 +277,12 @@ Result<void> EmbeddedLog::commit(std::unique_lock<std::mutex>& lock) {
 
 // As many records at a time as fit into the segment.
 Result<void> EmbeddedLog::write_out() {
+  if (unproven_.size() > 0) TRY(start_segment(unproven_.first, 0));
   while (written_ < writing_.size()) {
     const size_t begin = written_;
     const uint64_t first_bytes = writing_.end_of(begin) - writing_.starts[begin] + kMarkBytesMax;
     if (active_ == nullptr || active_bytes_ - active_offset_ < first_bytes) {
-      TRY(start_segment(writing_.first + begin, kSegmentHeaderBytes + first_bytes));
+      TRY(start_segment(writing_.first + begin, first_bytes));
     }
     const uint64_t room = active_bytes_ - active_offset_ - kMarkBytesMax;
     size_t end = begin + 1;
@@ -271,15 +296,8 @@ Result<void> EmbeddedLog::write_out() {
 }
 
 Result<void> EmbeddedLog::write_run(size_t begin, size_t end) {
-  for (size_t i = begin; i < end; ++i) {
-    finish_record_header(writing_.bytes.data() + writing_.starts[i], writing_.first + i,
-                         active_salt_);
-  }
   const std::string mark = encode_mark(writing_.first + begin, synced_end_, active_salt_);
-  const std::string_view records =
-      std::string_view(writing_.bytes)
-          .substr(writing_.starts[begin], writing_.end_of(end - 1) - writing_.starts[begin]);
-  return write_and_sync(mark, records);
+  return write_and_sync(mark, writing_.finish(begin, end, active_salt_));
 }
 
 // After an error nobody knows what the file holds: it is not written to again.
@@ -302,9 +320,13 @@ Result<void> EmbeddedLog::write_and_sync(std::string_view mark, std::string_view
 Result<void> EmbeddedLog::start_segment(LogPosition first, uint64_t bytes_min) {
   active_.reset();
   active_salt_ = static_cast<uint32_t>(rng_.next());
-  const std::string header = encode_segment_header({.first = first, .salt = active_salt_});
+  const bool rewrites = unproven_.size() > 0;
+  if (rewrites) first = unproven_.first;
+  std::string content = encode_segment_header({.first = first, .salt = active_salt_});
+  if (rewrites) content += unproven_.finish(0, unproven_.size(), active_salt_);
+  const uint64_t bytes = std::max(options_.segment_bytes, content.size() + bytes_min);
   const std::string prepared =
-      TRY(prepare_file(header, bytes_min).context("log: new segment for record {}", first));
+      TRY(prepare_file(content, bytes).context("log: new segment for record {}", first));
   const std::string name = segment_name(first);
   TRY(files_.rename(path(prepared), path(name)).context("log"));
   broken_ = true;
@@ -312,50 +334,49 @@ Result<void> EmbeddedLog::start_segment(LogPosition first, uint64_t bytes_min) {
   // Under its own name, for the sake of error messages.
   active_ = TRY(files_.open(path(name), core::OpenMode::ReadWrite).context("log"));
   broken_ = false;
-  active_bytes_ = std::max(options_.segment_bytes, bytes_min);
-  active_offset_ = kSegmentHeaderBytes;
+  active_bytes_ = bytes;
+  active_offset_ = content.size();
+  synced_end_ = first + unproven_.size();
+  unproven_ = {};
   const std::lock_guard lock(mutex_);
-  // An empty segment of an earlier life had the same name; it is replaced.
+  // One of an earlier life with the same name had nothing that this one lacks.
   if (!segments_.empty() && segments_.back().first == first) segments_.pop_back();
   segments_.push_back({.first = first, .name = name});
   return {};
 }
 
 // A spare, or a new file; its name. Sets active_.
-Result<std::string> EmbeddedLog::prepare_file(const std::string& header, uint64_t bytes_min) {
+Result<std::string> EmbeddedLog::prepare_file(const std::string& content, uint64_t bytes) {
   std::string spare;
-  if (bytes_min <= options_.segment_bytes) {
+  if (bytes == options_.segment_bytes) {
     const std::lock_guard lock(mutex_);
     if (!spares_.empty()) {
       spare = spares_.back();
       spares_.pop_back();
     }
   }
-  const uint64_t bytes = std::max(options_.segment_bytes, bytes_min);
   if (!spare.empty()) {
-    const Result<void> filled = fill_file(spare, core::OpenMode::ReadWrite, header, bytes);
+    const Result<void> filled = fill_file(spare, core::OpenMode::ReadWrite, content, bytes);
     if (filled) return spare;
     core::log_warn("log", "spare segment not usable", {{"error", filled.error().message}});
     active_.reset();
     TRY(files_.remove(path(spare)));
   }
   const std::string temporary(kTemporary);
-  Result<void> filled = fill_file(temporary, core::OpenMode::CreateOrTruncate, header, bytes);
-  if (!filled) {
-    active_.reset();
-    if (const Result<void> removed = files_.remove(path(temporary)); !removed) {
-      core::log_debug("log", "no file to remove", {{"error", removed.error().message}});
-    }
-    return tl::unexpected(std::move(filled).error());
+  Result<void> filled = fill_file(temporary, core::OpenMode::CreateOrTruncate, content, bytes);
+  if (filled) return temporary;
+  active_.reset();
+  if (const Result<void> removed = files_.remove(path(temporary)); !removed) {
+    core::log_debug("log", "no file to remove", {{"error", removed.error().message}});
   }
-  return temporary;
+  return tl::unexpected(std::move(filled).error());
 }
 
 Result<void> EmbeddedLog::fill_file(const std::string& name, core::OpenMode mode,
-                                    const std::string& header, uint64_t bytes) {
+                                    const std::string& content, uint64_t bytes) {
   active_ = TRY(files_.open(path(name), mode));
   TRY(active_->allocate(bytes));
-  TRY(active_->write_at(0, header));
+  TRY(active_->write_at(0, content));
   return active_->sync();
 }
 
@@ -364,14 +385,13 @@ Result<void> EmbeddedLog::replay(LogPosition from, const Visitor& visit) {
   LogPosition end = 0;
   {
     std::unique_lock lock(mutex_);
-    if (high_ > durable_end_) {
-      const LogPosition last = high_ - 1;
-      lock.unlock();
-      TRY(wait_durable(last));
-      lock.lock();
-    }
+    const LogPosition high = high_;
+    lock.unlock();
+    // A disk that takes no writes can still be read.
+    if (high > 0 && !wait_durable(high - 1)) core::log_warn("log", "replay without the newest");
+    lock.lock();
     segments.assign(segments_.begin(), segments_.end());
-    end = durable_end_;
+    end = std::max(durable_end_, found_end_);
   }
   for (size_t i = 0; i < segments.size(); ++i) {
     const LogPosition segment_end = i + 1 < segments.size() ? segments[i + 1].first : end;

@@ -7,7 +7,9 @@
 // others sleep and find their records durable, or lead the next round. Records are
 // compact: the labels of a series are written once, with its first record. Every open
 // starts a new segment, so that what a crash left behind the last whole record can never
-// be taken for a record of the next life. Layout: docs/formats/log.md.
+// be taken for a record of the next life. Records that are read back but were perhaps
+// never synced are written again to the new segment: syncing the old file would prove
+// nothing if an earlier sync of it had failed. Layout: docs/formats/log.md.
 
 #pragma once
 
@@ -57,8 +59,8 @@ class EmbeddedLog final : public storage::Log {
   // repeated sample without appending it has to wait for high() - 1 first.
   core::Result<void> wait_durable(storage::LogPosition position) override;
 
-  // Makes everything durable first, then reads the segments. Not while another thread
-  // truncates.
+  // Makes everything durable first, if it can, then reads the segments. Not while another
+  // thread truncates.
   core::Result<void> replay(storage::LogPosition from, const Visitor& visit) override;
 
   storage::LogPosition low() const override;
@@ -82,6 +84,9 @@ class EmbeddedLog final : public storage::Log {
     storage::LogPosition first = 0;
 
     size_t size() const { return starts.size(); }
+    void add(std::string_view header, std::string_view payload);
+    // Gives the records their final headers and returns the bytes of [begin, end).
+    std::string_view finish(size_t begin, size_t end, uint32_t salt);
     size_t end_of(size_t i) const { return i + 1 < starts.size() ? starts[i + 1] : bytes.size(); }
     void clear();
   };
@@ -90,15 +95,16 @@ class EmbeddedLog final : public storage::Log {
               core::Rng& rng);
   core::Result<void> find_segments();
   core::Result<void> find_end();
+  void trim(const Segment& segment, uint64_t used);
   core::Result<void> refusal() const;
   core::Result<void> commit(std::unique_lock<std::mutex>& lock);
   core::Result<void> write_out();
   core::Result<void> write_run(size_t begin, size_t end);
   core::Result<void> write_and_sync(std::string_view mark, std::string_view records);
   core::Result<void> start_segment(storage::LogPosition first, uint64_t bytes_min);
-  core::Result<std::string> prepare_file(const std::string& header, uint64_t bytes_min);
+  core::Result<std::string> prepare_file(const std::string& content, uint64_t bytes);
   core::Result<void> fill_file(const std::string& name, core::OpenMode mode,
-                               const std::string& header, uint64_t bytes);
+                               const std::string& content, uint64_t bytes);
   void close();
   core::Result<void> replay_segment(const Segment& segment, storage::LogPosition end,
                                     storage::LogPosition from, const Visitor& visit);
@@ -115,6 +121,7 @@ class EmbeddedLog final : public storage::Log {
   Buffer pending_;
   storage::LogPosition high_ = 0;
   storage::LogPosition durable_end_ = 0;  // records before it are durable
+  storage::LogPosition found_end_ = 0;    // records before it were in the files at open()
   bool committing_ = false;               // a thread is writing
   std::optional<core::Error> failed_;     // for good: a write or a sync went wrong
   std::optional<core::Error> stalled_;    // no new segment could be made; tried again
@@ -131,6 +138,8 @@ class EmbeddedLog final : public storage::Log {
   uint32_t active_salt_ = 0;
   uint64_t active_offset_ = 0;
   uint64_t active_bytes_ = 0;
+
+  Buffer unproven_;  // what open() found behind the last mark, until it is written again
 
   std::mutex truncating_;  // taken before mutex_
 };

@@ -4,6 +4,7 @@
 #include "core/crc32c.h"
 #include "core/varint.h"
 
+#include <algorithm>
 #include <cstring>
 
 namespace tsdb {
@@ -96,7 +97,14 @@ SegmentReader::SegmentReader(std::string_view segment, const SegmentHeader& head
       salt_(header.salt),
       end_(end),
       checksums_(checksums),
-      position_(header.first) {}
+      position_(header.first),
+      proven_end_(header.first) {}
+
+LogPosition SegmentReader::durable_end(const Whole& mark) {
+  std::string_view payload = mark.payload;
+  LogPosition position = 0;
+  return core::take_varint(payload, position) ? position : 0;
+}
 
 std::optional<SegmentReader::Whole> SegmentReader::whole_at(uint64_t offset) const {
   if (offset > segment_.size() || segment_.size() - offset < kRecordHeaderBytes) return {};
@@ -132,8 +140,12 @@ Result<std::optional<SegmentReader::Record>> SegmentReader::next() {
     offset_ += whole->bytes;
     if (whole->kind == RecordKind::Batch) {
       ++position_;
-      return Record{.position = whole->position, .offset = offset, .payload = whole->payload};
+      return Record{.position = whole->position,
+                    .offset = offset,
+                    .payload = whole->payload,
+                    .bytes = segment_.substr(offset, whole->bytes)};
     }
+    proven_end_ = std::max(proven_end_, durable_end(*whole));
   }
   return std::nullopt;
 }
@@ -148,10 +160,7 @@ Result<void> SegmentReader::judge_bad_record() const {
   }
   for (uint64_t offset = offset_; offset + kRecordHeaderBytes < segment_.size(); ++offset) {
     const std::optional<Whole> whole = whole_at(offset);
-    if (!whole || whole->kind != RecordKind::Mark) continue;
-    std::string_view payload = whole->payload;
-    LogPosition durable_end = 0;
-    if (!core::take_varint(payload, durable_end) || durable_end <= position_) continue;
+    if (!whole || whole->kind != RecordKind::Mark || durable_end(*whole) <= position_) continue;
     return core::fail(
         ErrorCode::Corruption,
         "bad record at byte {}: record {} was durable, says a whole record behind it at byte {}",

@@ -53,6 +53,7 @@ class SegmentReader {
     storage::LogPosition position = 0;
     uint64_t offset = 0;       // of the record's header in the file
     std::string_view payload;  // of a batch, without its kind
+    std::string_view bytes;    // header and payload
   };
 
   // `end`: where the segment stops, unless it is the newest one, which finds out.
@@ -64,6 +65,8 @@ class SegmentReader {
 
   storage::LogPosition position() const { return position_; }  // of the record to come
   uint64_t offset() const { return offset_; }                  // where it begins
+  // Records before it are durable for certain: the marks so far say so.
+  storage::LogPosition proven_end() const { return proven_end_; }
 
  private:
   struct Whole {
@@ -73,6 +76,7 @@ class SegmentReader {
     uint64_t bytes = 0;  // with its header
   };
   std::optional<Whole> whole_at(uint64_t offset) const;
+  static storage::LogPosition durable_end(const Whole& mark);
   core::Result<void> judge_bad_record() const;
 
   const std::string_view segment_;
@@ -81,6 +85,7 @@ class SegmentReader {
   const Checksums checksums_;
   uint64_t offset_ = kSegmentHeaderBytes;
   storage::LogPosition position_;
+  storage::LogPosition proven_end_;
 };
 
 }  // namespace tsdb

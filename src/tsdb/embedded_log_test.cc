@@ -47,7 +47,7 @@ OwnedBatch small_batch(int64_t number) {
   OwnedBatch batch;
   batch.tenant = "default";
   batch.accepted_at_ms = number;
-  batch.metadata.push_back({.metric = "m", .type = {}, .unit = {}, .help = {}});
+  batch.metadata.push_back({.metric = "m", .type = {}, .unit = {}, .help = "h"});
   return batch;
 }
 
@@ -117,6 +117,218 @@ TEST_CASE("after a failed sync the log refuses for good, and reading goes on") {
   log = bench.open();
   CHECK(log->writable());
   CHECK(storage::testing::replay_all(*log)->size() == 1);
+}
+
+TEST_CASE("a full disk refuses new batches, keeps what it has, and takes all once it has space") {
+  Bench bench;
+  auto log = bench.open();
+  bench.files.set_capacity(4096);  // no second segment
+  std::vector<LogPosition> refused;
+  LogPosition acknowledged = 0;
+  for (int i = 0; i < 200 && refused.empty(); ++i) {
+    const auto position = log->append(small_batch(i).view());
+    REQUIRE(position);
+    if (log->wait_durable(*position)) {
+      acknowledged = *position;
+    } else {
+      refused.push_back(*position);
+    }
+  }
+  REQUIRE(refused.size() == 1);
+  const auto again = log->append(small_batch(1000).view());
+  REQUIRE(!again);
+  CHECK(again.error().code == ErrorCode::Unavailable);
+  CHECK(again.error().message.find("No space left on device") != std::string::npos);
+  CHECK(log->writable().error().code == ErrorCode::Unavailable);
+
+  SUBCASE("until space comes") {
+    bench.files.set_capacity(UINT64_MAX);
+    CHECK(!log->wait_durable(refused[0]));  // asked again after a second only
+    bench.clock.advance_ms(1000);
+    CHECK(log->wait_durable(refused[0]));
+    CHECK(log->writable());
+    append_durable(*log, small_batch(1001));
+    CHECK(storage::testing::replay_all(*log)->size() == refused[0] + 2);
+  }
+  SUBCASE("and a new process reads it without being able to write") {
+    log.reset();
+    bench.files.crash();
+    log = bench.open();
+    CHECK(!log->writable());
+    CHECK(storage::testing::replay_all(*log)->size() == acknowledged + 1);
+    CHECK(log->append(small_batch(1).view()).error().code == ErrorCode::Unavailable);
+    bench.files.set_capacity(UINT64_MAX);
+    bench.clock.advance_ms(1000);
+    CHECK(append_durable(*log, small_batch(2)) == acknowledged + 1);
+  }
+}
+
+TEST_CASE("records found without proof of their sync are durable again only when rewritten") {
+  Bench bench;
+  auto log = bench.open();
+  append_durable(*log, small_batch(1));
+  const auto position = log->append(small_batch(2).view());
+  bench.files.fail_at(bench.files.fault_points() + 2, SimFault::Io);
+  CHECK(!log->wait_durable(*position));  // in the cache, and not on the disk
+  log.reset();
+  bench.files.kill();
+  bench.files.set_capacity(0);
+  log = bench.open();
+  CHECK(storage::testing::replay_all(*log)->size() == 2);
+  CHECK(!log->wait_durable(1));
+  bench.files.set_capacity(UINT64_MAX);
+  bench.clock.advance_ms(1000);
+  CHECK(log->wait_durable(1));
+  bench.files.crash();
+  log.reset();
+  log = bench.open();
+  CHECK(storage::testing::replay_all(*log)->size() == 2);
+}
+
+TEST_CASE("segments are reused after truncation, and old records in them never come back") {
+  Bench bench;
+  bench.options.segment_bytes = 512;
+  auto log = bench.open();
+  uint64_t files_max = 0;
+  for (int i = 0; i < 300; ++i) {
+    const LogPosition position = append_durable(*log, small_batch(i));
+    if (position > 20) REQUIRE(log->truncate_before(position - 10));
+    files_max = std::max<uint64_t>(files_max, bench.files.list("data/log")->size());
+  }
+  CHECK(log->segment_count() < 6);
+  CHECK(files_max < 8);  // with two spares
+  bench.files.crash();
+  log.reset();
+  log = bench.open();
+  const LogPosition low = log->low();
+  CHECK(low > 280);
+  const auto replayed = storage::testing::replay_all(*log, low);
+  REQUIRE(replayed);
+  REQUIRE(replayed->size() == 300 - low);
+  CHECK(replayed->front().second.accepted_at_ms == static_cast<int64_t>(low));
+}
+
+TEST_CASE("a batch larger than a segment gets one of its own") {
+  Bench bench;
+  const auto log = bench.open();
+  OwnedBatch large = small_batch(1);
+  large.metadata[0].help.assign(100'000, 'x');
+  append_durable(*log, small_batch(0));
+  append_durable(*log, large);
+  append_durable(*log, small_batch(2));
+  const auto replayed = storage::testing::replay_all(*log);
+  REQUIRE(replayed);
+  REQUIRE(replayed->size() == 3);
+  CHECK((*replayed)[1].second.metadata == large.metadata);
+}
+
+TEST_CASE("a full buffer is written out by whoever appends next") {
+  Bench bench;
+  bench.options.pending_bytes_max = 1000;
+  const auto log = bench.open();
+  const uint64_t syncs = bench.files.sync_count();
+  for (int i = 0; i < 100; ++i) REQUIRE(log->append(small_batch(i).view()));
+  CHECK(bench.files.sync_count() >= syncs + 3);
+}
+
+// ---- damage
+
+std::string only_segment(SimFileSystem& files) {
+  const auto names = files.list("data/log");
+  REQUIRE(names);
+  REQUIRE(names->size() >= 1);
+  return "data/log/" + names->front();
+}
+
+// The bytes of a closed log of five records, its segment trimmed.
+std::string five_records(Bench& bench, bool closed) {
+  auto log = bench.open();
+  for (int i = 0; i < 5; ++i) append_durable(*log, small_batch(i));
+  if (!closed) bench.files.fail_at(bench.files.fault_points(), SimFault::PowerLoss);
+  log.reset();
+  bench.files.kill();
+  std::string bytes = *bench.files.read_file(only_segment(bench.files));
+  bytes.resize(bytes.find_last_not_of('\0') + 1);
+  return bytes;
+}
+
+Result<size_t> replayed_count(const std::string& bytes) {
+  Bench bench;
+  const std::string path = "data/log/00000000000000000000.log";
+  REQUIRE(bench.files.create_dirs("data/log"));
+  REQUIRE(bench.files.write_file_atomically(path, bytes));
+  const std::unique_ptr<EmbeddedLog> log =
+      TRY(EmbeddedLog::open(bench.options, bench.files, bench.clock, bench.rng));
+  const auto replayed = TRY(storage::testing::replay_all(*log));
+  return replayed.size();
+}
+
+TEST_CASE("any flipped bit of a closed log is corruption that names file and byte") {
+  Bench bench;
+  const std::string bytes = five_records(bench, true);
+  REQUIRE(*replayed_count(bytes) == 5);
+  const size_t mark_bytes = 22;  // the closing mark has nothing behind it
+  for (size_t bit = 0; bit < 8 * (bytes.size() - mark_bytes); ++bit) {
+    CAPTURE(bit);
+    std::string flipped = bytes;
+    flipped[bit / 8] = static_cast<char>(flipped[bit / 8] ^ (1 << (bit % 8)));
+    const auto count = replayed_count(flipped);
+    REQUIRE(!count);
+    const bool is_version = bit / 8 == 7;
+    CHECK(count.error().code == (is_version ? ErrorCode::Unsupported : ErrorCode::Corruption));
+    CHECK(count.error().message.find("data/log/00000000000000000000.log") != std::string::npos);
+  }
+}
+
+TEST_CASE("a log cut anywhere ends before the record that was cut") {
+  Bench bench;
+  const std::string bytes = five_records(bench, false);
+  size_t before = 0;
+  for (size_t size = 24; size <= bytes.size(); ++size) {
+    CAPTURE(size);
+    const auto count = replayed_count(bytes.substr(0, size));
+    REQUIRE(count);
+    CHECK(*count >= before);
+    CHECK(*count <= before + 1);
+    before = *count;
+  }
+  CHECK(before == 5);
+}
+
+TEST_CASE("a torn write of several records is no corruption, whichever of them survived") {
+  Bench bench;
+  auto log = bench.open();
+  append_durable(*log, small_batch(0));
+  const size_t sound = bench.files.read_file(only_segment(bench.files))->find_last_not_of('\0') + 1;
+  for (int i = 1; i < 4; ++i) REQUIRE(log->append(small_batch(i).view()));
+  REQUIRE(log->wait_durable(3));
+  std::string bytes = *bench.files.read_file(only_segment(bench.files));
+  bytes.resize(bytes.find_last_not_of('\0') + 1);
+  for (size_t at = sound; at < bytes.size(); ++at) {
+    CAPTURE(at);
+    std::string torn = bytes;
+    torn[at] = static_cast<char>(~torn[at]);
+    const auto count = replayed_count(torn);
+    if (!count) FAIL(count.error().message);
+    CHECK(*count >= 1);
+    CHECK(*count < 4);
+  }
+}
+
+TEST_CASE("a missing segment in the middle is corruption") {
+  Bench bench;
+  bench.options.segment_bytes = 512;
+  auto log = bench.open();
+  for (int i = 0; i < 50; ++i) append_durable(*log, small_batch(i));
+  REQUIRE(log->segment_count() > 3);
+  log.reset();
+  const auto names = bench.files.list("data/log");
+  REQUIRE(bench.files.remove("data/log/" + (*names)[1]));
+  log = bench.open();
+  const auto replayed = storage::testing::replay_all(*log);
+  REQUIRE(!replayed);
+  CHECK(replayed.error().code == ErrorCode::Corruption);
+  CHECK(replayed.error().message.find((*names)[0]) != std::string::npos);
 }
 
 }  // namespace

@@ -130,6 +130,13 @@ struct SimFileSystem::State {
     return fail(ErrorCode::Io, "{} {}: Input/output error (simulated)", operation, path);
   }
 
+  void begin_life() {
+    locked.clear();
+    power_lost = false;
+    fault.reset();
+    ++life;
+  }
+
   void crash_file(Inode& inode) {
     const auto survival = static_cast<Survival>(rng.below(4));
     size_t count = inode.unsynced.size();
@@ -441,10 +448,12 @@ void SimFileSystem::crash() {
   state_->unsynced.clear();
   state_->cached = state_->durable;
   for (auto& [path, inode] : state_->cached) state_->crash_file(*inode);
-  state_->locked.clear();
-  state_->power_lost = false;
-  state_->fault.reset();
-  ++state_->life;
+  state_->begin_life();
+}
+
+void SimFileSystem::kill() {
+  const std::lock_guard lock(state_->mutex);
+  state_->begin_life();
 }
 
 void SimFileSystem::fail_at(uint64_t fault_point, SimFault fault) {

@@ -58,6 +58,8 @@ class SimFileSystem final : public FileSystem {
 
   // The machine loses power and starts again. Locks are gone too.
   void crash();
+  // Only the process ends (SIGKILL): what it wrote stays in the cache, still unsynced.
+  void kill();
 
   // Operations that change something are fault points, counted from 0 in the order they
   // happen. Sets what goes wrong at one of them; replaces an earlier setting.
