@@ -19,7 +19,7 @@ HOMES = {
     "boost/": {"net"},
     "openssl/": {"net", "alerting", "core"},
     "curl/": {"net"},
-    "zlib.h": {"net"},
+    "zlib.h": {"net", "ingest"},
     "brotli/": {"net"},
     "sqlite3.h": {"alertstore"},
     "simdjson.h": {"core"},
