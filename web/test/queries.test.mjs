@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { type PanelContext, anyOf, chooseDevices, panels, quote, rootDiskUsedQuery, select } from '../src/queries.ts';
+import { load } from './load.mjs';
+
+const { anyOf, chooseDevices, panels, quote, rootDiskUsedQuery, select } = await load('queries.ts');
 
 const host = { job: 'node', instance: 'web-1:9090', nodename: 'web-1' };
-const context: PanelContext = {
+const context = {
   host,
   window: '20s',
   memoryTotal: 2 ** 34,

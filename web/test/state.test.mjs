@@ -2,9 +2,9 @@
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { alertText, levelOf, sortAlerts } from '../src/alerts.tsx';
-import { absolute, hostChoice, rangeChoice, readUrl, refreshChoice, toSearch } from '../src/settings.ts';
-import { chooseHost } from '../src/store.ts';
+import { load } from './load.mjs';
+
+const { alertText, levelOf, sortAlerts, absolute, hostChoice, rangeChoice, readUrl, refreshChoice, toSearch, chooseHost } = await load('alerts.tsx', 'settings.ts', 'store.ts');
 
 test('the URL holds range, refresh and host, and nothing when all are at their default', () => {
   readUrl('');
@@ -42,7 +42,7 @@ test('this host is the one named, else the one at this page\u2019s address, else
   assert.equal(chooseHost([], null, 'web:9090'), null);
 });
 
-const alert = (name: string, state: string, severity: string, activeAt: string) => ({
+const alert = (name, state, severity, activeAt) => ({
   labels: { alertname: name, severity },
   annotations: {},
   state,

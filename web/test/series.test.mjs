@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { align, parseValue, secondsUntil, stack, summarize, total, trend } from '../src/series.ts';
+import { load } from './load.mjs';
+
+const { align, parseValue, secondsUntil, stack, summarize, total, trend } = await load('series.ts');
 
 const grid = { start: 100, end: 120, step: 5 };
 

@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import {
-  autoRangeSeconds, gridFor, gridTimes, kPresets, rateWindow, sampleInterval, stepFor, timeTicks, timeTickText,
-  valueAxis, valueTicks,
-} from '../src/time.ts';
+import { load } from './load.mjs';
+
+const { autoRangeSeconds, gridFor, gridTimes, kPresets, rateWindow, sampleInterval, stepFor, timeTicks, timeTickText, valueAxis, valueTicks } = await load('time.ts');
 
 test('the default range is the longest that is half full of data', () => {
   assert.equal(autoRangeSeconds(0), 60);
@@ -82,7 +81,7 @@ test('value labels are round in the unit\u2019s own base and at least three', ()
   assert.deepEqual(valueTicks(62.7 * 2 ** 30, 1024).map((v) => v / 2 ** 30), [0, 16, 32, 48, 64]);
   assert.deepEqual(valueTicks(0, 1000), [0]);
   for (let max = 0.001; max < 1e12; max *= 1.37) {
-    for (const base of [1000, 1024] as const) {
+    for (const base of [1000, 1024]) {
       const ticks = valueTicks(max, base);
       assert.ok(ticks.length >= 3 && ticks.length <= 8, `${max}: ${ticks.join(' ')}`);
       assert.ok((ticks[ticks.length - 1] ?? 0) >= max * (1 - 1e-6), `${max}`);

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { clock, duration, format, isoDate, moment, plural, text, tickText } from '../src/format.ts';
+import { load } from './load.mjs';
 
-const plain = (value: number | null, unit: Parameters<typeof text>[1]) => text(value, unit).replace('\u2009', ' ');
+const { clock, duration, format, isoDate, moment, plural, text, tickText } = await load('format.ts');
+
+const plain = (value, unit) => text(value, unit).replace('\u2009', ' ');
 
 test('memory is counted in powers of two, rates in powers of ten', () => {
   assert.equal(plain(62.7 * 2 ** 30, 'bytes'), '62.7 GiB');
