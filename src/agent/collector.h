@@ -2,6 +2,7 @@
 
 #pragma once
 
+#include "core/clock.h"
 #include "core/result.h"
 #include "model/sample.h"
 
@@ -15,18 +16,19 @@
 
 namespace agent {
 
-// Where the kernel's files are; tests point this at a fixture tree.
+// Where the kernel's and udev's files are; tests point this at a fixture tree.
 struct Roots {
   std::string proc = "/proc";
   std::string sys = "/sys";
   std::string etc = "/etc";
   std::string usr_lib = "/usr/lib";
+  std::string udev_data = "/run/udev/data";
+  std::string mounts_prefix;  // in front of every mount point, for statvfs
 };
 
 using LabelPair = std::pair<std::string_view, std::string_view>;
 
-// What is said about a metric besides its values. Static, so that it is compared by
-// address.
+// A metric whose name is known when Petrel is compiled.
 struct MetricInfo {
   std::string_view name;
   model::MetricType type;
@@ -40,9 +42,14 @@ class Output {
   virtual void add(std::string_view metric, model::MetricType type, std::string_view help,
                    std::span<const LabelPair> labels, double value) = 0;
 
-  void add(const MetricInfo& metric, double value) { add(metric, {}, value); }
+  void add(const MetricInfo& metric, std::span<const LabelPair> labels, double value) {
+    add(metric.name, metric.type, metric.help, labels, value);
+  }
   void add(const MetricInfo& metric, std::initializer_list<LabelPair> labels, double value) {
-    add(metric.name, metric.type, metric.help, std::span(labels.begin(), labels.size()), value);
+    add(metric, std::span(labels.begin(), labels.size()), value);
+  }
+  void add(const MetricInfo& metric, double value) {
+    add(metric, std::span<const LabelPair>(), value);
   }
 };
 
@@ -58,6 +65,7 @@ class Collector {
 };
 
 // Every collector, in the order in which they run (agent/collectors/table.cc).
-std::vector<std::unique_ptr<Collector>> make_collectors(const Roots& roots);
+std::vector<std::unique_ptr<Collector>> make_collectors(const Roots& roots,
+                                                        const core::Clock& clock);
 
 }  // namespace agent
