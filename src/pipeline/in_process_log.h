@@ -10,6 +10,7 @@
 #include "pipeline/record_v1.h"
 #include "storage/log.h"
 
+#include <atomic>
 #include <cstdint>
 #include <deque>
 #include <mutex>
@@ -19,7 +20,7 @@ namespace pipeline {
 
 struct InProcessLogOptions {
   uint64_t bytes_max = 256 << 20;  // of encoded records; append() refuses above it
-  uint64_t collector_id = 0;
+  uint64_t collector_id = 0;       // no two logs of a topic share one at the same time
   Compression compression = Compression::Zstd;
 };
 
@@ -48,6 +49,7 @@ class InProcessLog final : public storage::Log {
  private:
   const InProcessLogOptions options_;
   InProcessTopic& topic_;
+  std::atomic<uint64_t> next_seq_;
 };
 
 }  // namespace pipeline

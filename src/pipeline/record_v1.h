@@ -10,7 +10,6 @@
 #include "storage/log.h"
 
 #include <cstdint>
-#include <deque>
 #include <span>
 #include <string>
 #include <string_view>
@@ -21,7 +20,7 @@ namespace pipeline {
 inline constexpr uint8_t kRecordV1 = 1;
 // Kafka's max.message.bytes of the topics, after compression.
 inline constexpr size_t kRecordBytesMax = 4 << 20;
-// What a compressed record may expand to.
+// What a record may expand to, compressed text and repeated labels each.
 inline constexpr size_t kRecordBodyBytesMax = 64 << 20;
 
 enum class Compression : uint8_t { None, Zstd };
@@ -38,18 +37,19 @@ void append_record_v1(std::string& out, const RecordHeader& header,
                       std::span<const storage::LogBatch> sections,
                       Compression compression = Compression::None);
 
-// Reusable; owns what its sections borrow.
+// Reusable.
 struct DecodedRecord {
   RecordHeader header;
-  // Every series has its labels, is_new set and its hash as id.
+  // One per tenant. Every series has its labels, is_new set, and its hash as id.
   std::vector<storage::LogBatch> sections;
 
-  std::string body;                  // the expanded body of a compressed record
-  std::deque<std::string> labels;    // bytes behind LogSeries::labels
-  std::vector<std::string> tenants;  // bytes behind LogBatch::tenant
+  // What the sections borrow, besides the record's bytes.
+  std::string body;    // of a compressed record, expanded
+  std::string labels;  // of all series
 };
 
-// One whole record and nothing behind it. Corruption names the byte.
+// One whole record and nothing behind it; `bytes` are borrowed. Corruption names the byte
+// of the (expanded) body; Unsupported for a later version or an unknown flag.
 core::Result<void> decode_record_v1(std::string_view bytes, DecodedRecord& record);
 
 // Identity of a label set inside a tenant: XXH3-64 of its canonical bytes.
