@@ -173,6 +173,7 @@ function create(box: HTMLElement, live: { current: Live }, palette: Palette): uP
       draw: [
         (u) => {
           box.dataset['lastValues'] = lastDrawn(u, live.current.data, live.current.drawing);
+          box.dataset['points'] = String((u.data[1] ?? []).filter((v) => v !== null).length);
         },
       ],
       setCursor: [(u) => live.current.props.onCursor(u.cursor.idx ?? null)],

@@ -174,7 +174,7 @@ function LiveState() {
 export function TopBar() {
   return (
     <header class="topbar">
-      <a class="brand brand-small" href="./">
+      <a class="brand brand-small" href="./" aria-label="Petrel">
         <Icon name="petrel" />
         <span>Petrel</span>
       </a>

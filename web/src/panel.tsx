@@ -36,7 +36,9 @@ function Legend({ data, cursor, isolated, onIsolate, onFocus }: LegendProps) {
   const at = cursor === null ? undefined : data.times[cursor];
   const head = (hidden: boolean) => (
     <div class="legend-row legend-head" role={hidden ? 'presentation' : 'row'} aria-hidden={hidden ? "true" : undefined}>
-      <span role="columnheader">{at === undefined ? '' : <span class="num">{clock(at)}</span>}</span>
+      <span role="columnheader">
+        {at === undefined ? <span class="visually-hidden">Series</span> : <span class="num">{clock(at)}</span>}
+      </span>
       <span role="columnheader">{at === undefined ? 'Last' : 'Value'}</span>
       <span role="columnheader">Mean</span>
       <span role="columnheader">Max</span>

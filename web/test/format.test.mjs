@@ -53,7 +53,7 @@ test('the sign stays', () => {
 });
 
 test('an axis label is as short as its round number allows', () => {
-  const tick = (value: number, unit: Parameters<typeof tickText>[1]) => tickText(value, unit).replace('\u2009', ' ');
+  const tick = (value, unit) => tickText(value, unit).replace('\u2009', ' ');
   assert.equal(tick(16 * 2 ** 30, 'bytes'), '16 GiB');
   assert.equal(tick(2_500_000, 'bytes/s'), '2.5 MB/s');
   assert.equal(tick(1_000_000, 'none'), '1 M');
