@@ -236,6 +236,13 @@ Error error_at(std::string_view file, int line, int column, std::string_view mes
 
 }  // namespace
 
+Yaml::Yaml() = default;
+Yaml::~Yaml() = default;
+Yaml::Yaml(const Yaml& other) = default;
+Yaml::Yaml(Yaml&& other) noexcept = default;
+Yaml& Yaml::operator=(const Yaml& other) = default;
+Yaml& Yaml::operator=(Yaml&& other) noexcept = default;
+
 const Yaml* Yaml::find(std::string_view key) const {
   for (const auto& member : members) {
     if (member.first.text == key) return &member.second;

@@ -26,6 +26,14 @@ struct Yaml {
   int line = 0;                                // from 1
   int column = 0;
 
+  // Defined in yaml.cc: clang cannot instantiate them before pair<Yaml, Yaml> is complete.
+  Yaml();
+  ~Yaml();
+  Yaml(const Yaml& other);
+  Yaml(Yaml&& other) noexcept;
+  Yaml& operator=(const Yaml& other);
+  Yaml& operator=(Yaml&& other) noexcept;
+
   const Yaml* find(std::string_view key) const;
   std::string_view kind_name() const;
 };
