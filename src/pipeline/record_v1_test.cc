@@ -2,7 +2,9 @@
 
 #include "core/bytes.h"
 #include "core/crc32c.h"
+#include "core/file_system.h"
 #include "core/varint.h"
+#include "storage/testing/hex_example.h"
 #include "storage/testing/log_suite.h"
 
 #include <doctest/doctest.h>
@@ -183,6 +185,45 @@ TEST_CASE("a long text repeated by many labels does not fill the memory") {
   DecodedRecord record;
   CHECK(!decode_record_v1(bytes, record));
   CHECK(record.labels.size() < 2 * kRecordBodyBytesMax);
+}
+
+const std::string kExamplePath = TESTDATA_DIR "/record_v1_example.bin";
+const std::string kDocumentPath = TESTDATA_DIR "/../../../docs/formats/record.md";
+
+TEST_CASE("the document's example is what is written, and reads back") {
+  core::PosixFileSystem files;
+  const auto stored = files.read_file(kExamplePath);
+  REQUIRE(stored);
+  CHECK(*stored == small_record());
+  CHECK(storage::testing::bytes_of_example(kDocumentPath) == *stored);
+  DecodedRecord record;
+  REQUIRE(decode_record_v1(*stored, record));
+  CHECK(record.header.seq == 42);
+  REQUIRE(record.sections.size() == 1);
+  const LogBatch& batch = record.sections[0];
+  CHECK(batch.tenant == "default");
+  REQUIRE(batch.series.size() == 1);
+  CHECK(model::LabelsView(batch.series[0].labels).to_string() == "up{job=\"up\"}");
+  REQUIRE(batch.samples.size() == 2);
+  CHECK(batch.samples[1].timestamp_ms == 1'700'000'015'000);
+  CHECK(batch.samples[1].value == 0.5);
+}
+
+// Run by hand after a change of the format: --no-skip -tc="(write)*"
+TEST_CASE("(write) the example and the corpus of the fuzz target" * doctest::skip()) {
+  core::PosixFileSystem host;
+  REQUIRE(host.create_dirs(TESTDATA_DIR "/fuzz/record_v1_fuzz"));
+  REQUIRE(host.write_file_atomically(kExamplePath, small_record()));
+  for (uint64_t seed = 0; seed < 8; ++seed) {
+    BatchSource source(seed);
+    const std::vector<OwnedBatch> batches = {source.next(), source.next()};
+    const std::vector<LogBatch> views = {batches[0].view(), batches[1].view()};
+    std::string bytes;
+    append_record_v1(bytes, {.collector_id = seed, .seq = seed, .accepted_at_ms = 1}, views,
+                     seed % 4 == 3 ? Compression::Zstd : Compression::None);
+    REQUIRE(host.write_file_atomically(
+        fmt::format(TESTDATA_DIR "/fuzz/record_v1_fuzz/record-{}", seed), bytes));
+  }
 }
 
 }  // namespace
