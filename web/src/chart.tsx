@@ -12,7 +12,7 @@ import { type ValueAxis, timeTicks, timeTickText, valueAxis } from './time.ts';
 
 const kXAxisHeight = 24;
 const kYAxisWidth = 66;
-const kTimeTickWidth = 64; // px that a label such as "14:02:10" and its distance take
+const kTimeTickWidth = 58; // px that a label such as "14:02:10" and its distance take
 const kEdge = 20; // px: a time label nearer to an end of the axis would be cut or collide
 const kLineWidth = 1.5;
 const kStackFillPercent = 40;
@@ -124,8 +124,13 @@ function axes(live: { current: Live }, palette: Palette): uPlot.Axis[] {
   ];
 }
 
-function lines(current: Live, palette: Palette): Pick<uPlot.Options, 'series' | 'bands'> {
-  const { data, drawing: drawn } = current;
+// A lone sample has no line: such a series is shown as points.
+function isLone(live: { current: Live }, index: number): boolean {
+  return (live.current.drawing.shown[index]?.values.filter((v) => v !== null).length ?? 0) < 2;
+}
+
+function lines(live: { current: Live }, palette: Palette): Pick<uPlot.Options, 'series' | 'bands'> {
+  const { data, drawing: drawn } = live.current;
   const colors = drawn.names.map((name) => seriesColor(palette, colorIndex(data, name)));
   const series: uPlot.Series[] = drawn.names.map((name, i) => {
     const color = colors[i] ?? palette.text;
@@ -133,8 +138,7 @@ function lines(current: Live, palette: Palette): Pick<uPlot.Options, 'series' | 
       label: name,
       stroke: color,
       width: kLineWidth,
-      // A lone sample has no line: show it as a point.
-      points: { show: (_, index) => (drawn.shown[index - 1]?.values.filter((v) => v !== null).length ?? 0) < 2, size: 5, fill: color },
+      points: { show: (_, index) => isLone(live, index - 1), size: 5, fill: color },
       ...(data.spec.stacked && i === drawn.names.length - 1 ? { fill: translucent(color, kStackFillPercent) } : {}),
     };
   });
@@ -168,7 +172,7 @@ function create(box: HTMLElement, live: { current: Live }, palette: Palette): uP
       y: { range: () => [0, live.current.drawing.axis.top] },
     },
     axes: axes(live, palette),
-    ...lines(live.current, palette),
+    ...lines(live, palette),
     hooks: {
       draw: [
         (u) => {

@@ -2,11 +2,11 @@
 
 import { useState } from 'preact/hooks';
 import { Chart, Swatch, colorIndex } from './chart.tsx';
-import { clock, text } from './format.ts';
+import { clock, text, tickText } from './format.ts';
 import { kDark, kLight, seriesColor } from './palette.ts';
 import { summarize } from './series.ts';
 import { absolute, dark, writeUrl } from './settings.ts';
-import { type PanelData, panelStates, reload } from './store.ts';
+import { type PanelData, type PanelState, panelStates, reload } from './store.ts';
 
 function zoom(from: number, to: number): void {
   absolute.value = { from: Math.round(from), to: Math.max(Math.round(from) + 10, Math.round(to)) };
@@ -85,14 +85,16 @@ function Legend({ data, cursor, isolated, onIsolate, onFocus }: LegendProps) {
 
 function notes(data: PanelData): string {
   const names = data.hidden.map(({ name }) => name).join(', ');
-  const small = names === '' ? '' : `below ${text(data.spec.negligible, data.spec.unit)}: ${names}`;
+  const small = names === '' ? '' : `below ${tickText(data.spec.negligible, data.spec.unit)}: ${names}`;
   return [data.spec.note, small].filter((note) => note !== '').join(' · ');
 }
 
-function Failure({ message, data }: { message: string; data: PanelData | null }) {
+// The server's own words, and what it was asked: enough to find the fault or to report it.
+function Failure({ message, state }: { message: string; state: PanelState }) {
   return (
     <div class="panel-error" role="alert">
-      <strong>{data === null ? 'This chart could not be read.' : 'Not updated.'}</strong> <span>{message}</span>
+      <strong>{state.data === null ? 'This chart could not be read.' : 'Not updated.'}</strong> {message}
+      {state.data === null && state.spec.queries.map(({ expr }) => <code key={expr}>{expr}</code>)}
     </div>
   );
 }
@@ -114,7 +116,7 @@ export function Panel({ id, title }: { id: string; title: string }) {
         <span class="quantity">{data?.spec.quantity}</span>
         <span class="panel-note">{data ? notes(data) : ''}</span>
       </header>
-      {error !== null && <Failure message={error} data={data} />}
+      {state && error !== null && <Failure message={error} state={state} />}
       {data === null && error === null && <div class="skeleton skeleton-chart" aria-label="Loading" />}
       {data !== null && drawn && (
         <div class={`panel-body${error !== null ? ' stale' : ''}`}>

@@ -63,7 +63,7 @@ export function chooseDevices(all: Array<{ device: string; total: number }>, kin
   return { shown, left: pool.length - shown.length };
 }
 
-const kCpuModes = ['user', 'system', 'iowait', 'softirq', 'irq', 'steal', 'nice'];
+const kCpuModes = ['user', 'system', 'iowait', 'nice', 'softirq', 'irq', 'steal'];
 
 export interface PanelContext {
   host: Host;

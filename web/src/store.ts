@@ -38,6 +38,7 @@ export interface PanelData {
 }
 
 export interface PanelState {
+  spec: PanelSpec;
   data: PanelData | null;
   error: string | null;
 }
@@ -297,9 +298,12 @@ async function readPanels(known: Facts): Promise<void> {
   const results = await Promise.allSettled(specs.map((spec) => readPanel(spec, range, grid)));
   const next = { ...panelStates.value };
   results.forEach((result, i) => {
-    const id = specs[i]?.id ?? '';
-    if (result.status === 'fulfilled') next[id] = { data: result.value, error: null };
-    else next[id] = { data: next[id]?.data ?? null, error: refusal(result.reason) };
+    const spec = specs[i];
+    if (!spec) return;
+    next[spec.id] =
+      result.status === 'fulfilled'
+        ? { spec, data: result.value, error: null }
+        : { spec, data: next[spec.id]?.data ?? null, error: refusal(result.reason) };
   });
   panelStates.value = next;
 }

@@ -13,10 +13,14 @@ function above(value: number | null, warning: number, critical: number): Level {
   return value >= critical ? 'critical' : value >= warning ? 'warning' : 'none';
 }
 
-// The line's own scale: it shows the shape, the number beside it shows the size.
-function Sparkline({ values, max }: { values: Values; max: number | null }) {
+const kSparkPointsLeast = 4;
+
+// From the first sample on: it shows the shape, the number beside it shows the size.
+function Sparkline({ values: all, max }: { values: Values; max: number | null }) {
   const width = 84;
   const height = 30;
+  const values = all.slice(all.findIndex((v) => v !== null));
+  if (values.filter((v) => v !== null).length < kSparkPointsLeast) return null;
   const top = max ?? Math.max(1e-9, summarize(values).max ?? 0);
   const parts: string[] = [];
   let pen = 'M';
@@ -30,7 +34,6 @@ function Sparkline({ values, max }: { values: Values; max: number | null }) {
     parts.push(`${pen}${x.toFixed(1)} ${y.toFixed(1)}`);
     pen = 'L';
   });
-  if (parts.length < 2 || !parts.some((part) => part.startsWith('L'))) return null;
   return (
     <svg class="spark" width={width} height={height} viewBox={`0 0 ${width} ${height}`} aria-hidden="true">
       <path d={parts.join('')} fill="none" stroke="currentColor" stroke-width="1.5" stroke-linejoin="round" />
@@ -89,7 +92,7 @@ function CpuTile() {
       target="cpu"
       value={data && format(last, 'percent')}
       detail={loads === '' ? '\u00a0' : `load ${loads}`}
-      level={above(last, 90, 98)}
+      level={above(last, 90, Infinity)}
     >
       <Sparkline values={busy} max={100} />
     </Tile>
