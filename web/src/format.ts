@@ -30,12 +30,12 @@ function significant(value: number): string {
   return value.toExponential(1);
 }
 
-// The power of the base that `value` is shown in: at most three digits before the point,
-// so that 999.6 kB/s is shown as 1.00 MB/s.
+// The power of the base that `value` is shown in. What would be rounded up to the base
+// itself belongs to the next: 999.6 kB/s is shown as 1.00 MB/s.
 function scaleIndex(value: number, base: number, count: number): number {
   let index = 0;
   let rest = Math.abs(value);
-  while (rest >= 999.5 && index + 1 < count) {
+  while (rest >= base - 0.5 && index + 1 < count) {
     rest /= base;
     index += 1;
   }

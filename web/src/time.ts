@@ -117,10 +117,13 @@ export interface ValueAxis {
   ticks: number[];
 }
 
+// Rates of counters that were read a little late add up to a little more than everything.
+const kOvershoot = 1.05;
+
 // From 0 to a round value above everything drawn, or to `limit` where the quantity ends.
 export function valueAxis(max: number, least: number, limit: number | null, base: 1000 | 1024): ValueAxis {
   const ticks = valueTicks(Math.max(max, least), base);
   const top = ticks[ticks.length - 1] ?? 0;
-  if (limit !== null && top > limit && max <= limit) return { top: limit, ticks: ticks.filter((t) => t <= limit) };
+  if (limit !== null && top > limit && max <= limit * kOvershoot) return { top: limit, ticks: ticks.filter((t) => t <= limit) };
   return top > 0 ? { top, ticks } : { top: 1, ticks: [0, 0.5, 1] };
 }

@@ -25,8 +25,8 @@ test('a number keeps three significant digits', () => {
 test('rounding carries into the next unit', () => {
   assert.equal(plain(999_600, 'bytes/s'), '1.00 MB/s');
   assert.equal(plain(999_400, 'bytes/s'), '999 kB/s');
-  assert.equal(plain(1023 * 1024, 'bytes'), '0.999 MiB');
-  assert.equal(plain(999.6 * 1024, 'bytes'), '0.976 MiB');
+  assert.equal(plain(1023 * 1024, 'bytes'), '1023 KiB');
+  assert.equal(plain(1023.6 * 1024, 'bytes'), '1.00 MiB');
   assert.equal(plain(9.996, 'none'), '10.0');
   assert.equal(plain(99.96, 'none'), '100');
 });
