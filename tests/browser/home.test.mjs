@@ -196,6 +196,13 @@ for (const colorScheme of ['light', 'dark']) {
   }
 }
 
+test('nothing overflows at 320 px, where 400 % zoom of a laptop ends', async () => {
+  const { page } = await browser.open(server.base, (fresh) => fresh.setViewportSize({ width: 320, height: 640 }));
+  await drawnCharts(page);
+  assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 320);
+  await page.close();
+});
+
 test('the page forbids what it does not need', async () => {
   const response = await fetch(server.base);
   const html = await response.text();

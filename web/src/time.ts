@@ -122,8 +122,10 @@ const kOvershoot = 1.05;
 
 // From 0 to a round value above everything drawn, or to `limit` where the quantity ends.
 export function valueAxis(max: number, least: number, limit: number | null, base: 1000 | 1024): ValueAxis {
-  const ticks = valueTicks(Math.max(max, least), base);
+  const isFull = limit !== null && max > limit && max <= limit * kOvershoot;
+  const reached = isFull ? limit : max;
+  const ticks = valueTicks(Math.max(reached, least), base);
   const top = ticks[ticks.length - 1] ?? 0;
-  if (limit !== null && top > limit && max <= limit * kOvershoot) return { top: limit, ticks: ticks.filter((t) => t <= limit) };
+  if (limit !== null && top > limit && reached <= limit) return { top: limit, ticks: ticks.filter((t) => t <= limit) };
   return top > 0 ? { top, ticks } : { top: 1, ticks: [0, 0.5, 1] };
 }
