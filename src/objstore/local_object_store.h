@@ -27,7 +27,7 @@ class LocalObjectStore final : public ObjectStore {
 
  private:
   std::string path_of(const std::string& key) const { return dir_ + "/" + key; }
-  core::Result<void> make_parent_durable(const std::string& key);
+  std::string parent_of(const std::string& key) const;
   core::Result<void> list_below(const std::string& key, const std::string& prefix,
                                 std::vector<ObjectInfo>& found) const;
 

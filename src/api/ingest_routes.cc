@@ -1,0 +1,255 @@
+// Push: remote write and the imports of single data points.
+//
+//   body > decompress > decode > WriteBatch > SampleSink::append > 204 when durable
+//
+// The batch and the decompressed bytes belong to the worker thread and are reused, so a
+// steady stream of requests allocates nothing here.
+
+#include "api/answer.h"
+#include "api/route.h"
+#include "core/metrics.h"
+#include "ingest/decompress.h"
+#include "ingest/json_import.h"
+#include "ingest/line_import.h"
+#include "ingest/remote_write.h"
+
+#include <algorithm>
+#include <fmt/format.h>
+
+namespace api {
+
+namespace {
+
+using core::Error;
+using core::ErrorCode;
+using core::fail;
+using core::Result;
+using ingest::ContentEncoding;
+using net::Response;
+using storage::AppendSummary;
+using storage::RefusalReason;
+
+// Above it the memory of an unusually large request is given back.
+constexpr size_t kKeepBytesMax = 16 << 20;
+
+struct Scratch {
+  std::string decoded;
+  storage::WriteBatch batch;
+};
+
+// Clears the thread's scratch when the request is over, whatever its outcome: the batch
+// borrows from bytes that die with it.
+class ScratchUse {
+ public:
+  ScratchUse() : scratch_(of_thread()) {}
+  ~ScratchUse() {
+    scratch_.batch.clear();
+    const size_t batch_bytes = scratch_.batch.samples.capacity() * sizeof(model::Sample) +
+                               scratch_.batch.series.capacity() * sizeof(storage::BatchSeries);
+    if (scratch_.decoded.capacity() + batch_bytes > kKeepBytesMax) scratch_ = Scratch{};
+  }
+  ScratchUse(const ScratchUse&) = delete;
+  ScratchUse& operator=(const ScratchUse&) = delete;
+
+  Scratch* operator->() const { return &scratch_; }
+
+ private:
+  static Scratch& of_thread() {
+    thread_local Scratch scratch;
+    return scratch;
+  }
+
+  Scratch& scratch_;
+};
+
+std::string_view trim(std::string_view text) {
+  while (text.starts_with(' ') || text.starts_with('\t')) text.remove_prefix(1);
+  while (text.ends_with(' ') || text.ends_with('\t')) text.remove_suffix(1);
+  return text;
+}
+
+std::string lower(std::string_view text) {
+  std::string out(text);
+  for (char& c : out) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  }
+  return out;
+}
+
+Response unsupported_media(std::string message) {
+  return Response::text(415, std::move(message) + "\n");
+}
+
+// As Prometheus: an absent type or encoding is taken for the right one.
+std::optional<Response> refuse_media(const Call& call) {
+  const std::string type = lower(call.request.header("Content-Type").value_or(""));
+  if (!type.empty()) {
+    constexpr std::string_view kProto = "proto=";
+    std::string_view rest(type);
+    const std::string_view media = trim(rest.substr(0, rest.find(';')));
+    bool is_known = media == "application/x-protobuf";
+    while (rest.find(';') != rest.npos) {
+      rest.remove_prefix(rest.find(';') + 1);
+      const std::string_view parameter = trim(rest.substr(0, rest.find(';')));
+      if (!parameter.starts_with(kProto)) continue;
+      std::string_view proto = parameter.substr(kProto.size());
+      if (proto.size() >= 2 && proto.starts_with('"')) proto = proto.substr(1, proto.size() - 2);
+      is_known = is_known && proto == "prometheus.writerequest";
+    }
+    if (!is_known) {
+      return unsupported_media(
+          fmt::format("Content-Type \"{}\" is not accepted: expected application/x-protobuf, with "
+                      "proto=prometheus.WriteRequest (remote write 1.0) if it is given",
+                      type));
+    }
+  }
+  const std::string encoding = lower(call.request.header("Content-Encoding").value_or(""));
+  if (!encoding.empty() && encoding != "snappy") {
+    return unsupported_media(
+        fmt::format("Content-Encoding \"{}\" is not accepted: expected snappy", encoding));
+  }
+  return std::nullopt;
+}
+
+// Prometheus's words for what its storage refuses.
+std::string_view refusal_text(RefusalReason reason) {
+  switch (reason) {
+    case RefusalReason::InvalidLabels:
+      return "invalid labels";
+    case RefusalReason::TooOld:
+      return "out of bounds";
+    case RefusalReason::TooFarAhead:
+      return "timestamp too far in the future";
+    case RefusalReason::OutOfOrder:
+      return "out of order sample";
+    case RefusalReason::Conflict:
+      return "duplicate sample for timestamp";
+    case RefusalReason::InvalidSample:
+      return "invalid sample";
+    case RefusalReason::LimitExceeded:
+      return "limit exceeded";
+  }
+  return "refused";
+}
+
+// The reasons with their counts in the first line, then the first examples.
+std::string refusal_message(const AppendSummary& decoding, const AppendSummary& storing) {
+  std::string message;
+  for (size_t i = 0; i < storage::kRefusalReasonCount; ++i) {
+    const uint64_t count = decoding.refused[i] + storing.refused[i];
+    if (count == 0) continue;
+    fmt::format_to(std::back_inserter(message), "{}{} ({})", message.empty() ? "" : "; ",
+                   refusal_text(static_cast<RefusalReason>(i)), count);
+  }
+  fmt::format_to(std::back_inserter(message), "; {} stored", storing.stored + storing.duplicates);
+  size_t shown = 0;
+  for (const AppendSummary* const summary : {&decoding, &storing}) {
+    for (const std::string& example : summary->examples) {
+      if (shown++ == AppendSummary::kExamplesMax) return message;
+      message += "\n" + example;
+    }
+  }
+  return message;
+}
+
+void count_samples(std::string_view protocol, const AppendSummary& decoding,
+                   const AppendSummary& storing) {
+  // A handful of label values: the registry finds them without keeping pointers here.
+  const auto count = [&](std::string_view outcome, uint64_t samples) {
+    if (samples == 0) return;
+    core::counter("petrel_push_samples_total", "Samples pushed, by what became of them.",
+                  {{"protocol", std::string(protocol)}, {"outcome", std::string(outcome)}})
+        .add(static_cast<double>(samples));
+  };
+  count("stored", storing.stored);
+  count("duplicate", storing.duplicates);
+  count("refused", decoding.refused_total() + storing.refused_total());
+}
+
+// Hands the batch to the sink. The error of a refusal is a 400 with all reasons.
+Result<Response> append(const Call& call, std::string_view protocol,
+                        const storage::WriteBatch& batch, const AppendSummary& decoding) {
+  AppendSummary storing;
+  if (!batch.empty()) storing = TRY(call.services->sink->append(batch));
+  count_samples(protocol, decoding, storing);
+  if (decoding.refused_total() + storing.refused_total() > 0) {
+    return fail(ErrorCode::InvalidArgument, "{}", refusal_message(decoding, storing));
+  }
+  Response response;
+  response.status = 204;
+  return response;
+}
+
+// A sender repeats after 429 and 5xx and drops after other 4xx: what is only a matter
+// of time must not look like the request's fault.
+Result<Response> retryable(Result<Response> result) {
+  if (result || result.error().code != ErrorCode::LimitExceeded) return result;
+  Response response = Response::text(429, result.error().message + "\n");
+  response.headers.emplace_back("Retry-After", "1");
+  return response;
+}
+
+Result<Response> write(const Call& call) {
+  if (auto refused = refuse_media(call)) return std::move(*refused);
+  const ScratchUse scratch;
+  AppendSummary decoding;
+  scratch->batch.tenant = call.tenant;
+  TRY(ingest::decompress(ContentEncoding::Snappy, call.request.body, call.options.limits,
+                         scratch->decoded));
+  TRY(ingest::decode_remote_write(scratch->decoded, call.options.limits, scratch->batch, decoding));
+  return retryable(append(call, "remote_write", scratch->batch, decoding));
+}
+
+// The body as it was before its Content-Encoding; borrows from the request or `decoded`.
+Result<std::string_view> decoded_body(const Call& call, std::string& decoded) {
+  const auto encoding =
+      TRY(ingest::parse_content_encoding(call.request.header("Content-Encoding").value_or("")));
+  if (encoding == ContentEncoding::Identity) return std::string_view(call.request.body);
+  TRY(ingest::decompress(encoding, call.request.body, call.options.limits, decoded));
+  return std::string_view(decoded);
+}
+
+std::optional<Response> refuse_encoding(const Call& call) {
+  const auto encoding =
+      ingest::parse_content_encoding(call.request.header("Content-Encoding").value_or(""));
+  if (encoding) return std::nullopt;
+  return error_response(415, "bad_data", encoding.error().message);
+}
+
+Result<Response> import_json(const Call& call) {
+  if (auto refused = refuse_encoding(call)) return std::move(*refused);
+  const ScratchUse scratch;
+  AppendSummary decoding;
+  scratch->batch.tenant = call.tenant;
+  const std::string_view body = TRY(decoded_body(call, scratch->decoded));
+  TRY(ingest::decode_json_import(body, call.clock.now_ms(), call.options.limits, scratch->batch,
+                                 decoding));
+  return retryable(append(call, "json", scratch->batch, decoding));
+}
+
+Result<Response> import_lines(const Call& call) {
+  if (auto refused = refuse_encoding(call)) return std::move(*refused);
+  const ScratchUse scratch;
+  AppendSummary decoding;
+  scratch->batch.tenant = call.tenant;
+  const std::string_view body = TRY(decoded_body(call, scratch->decoded));
+  TRY(ingest::decode_line_import(body, call.options.limits, scratch->batch, decoding));
+  return retryable(append(call, "lines", scratch->batch, decoding));
+}
+
+constexpr Route kRoutes[] = {
+    {"/api/v1/write", "POST", write, Needs::Services, Errors::Text},
+    {"/api/v1/push", "POST", write, Needs::Services, Errors::Text},
+    {"/api/v1/import/json", "POST", import_json},
+    {"/api/v1/push/json", "POST", import_json},
+    {"/api/v1/import/lines", "POST", import_lines},
+    {"/api/v1/push/line", "POST", import_lines},
+};
+
+}  // namespace
+
+std::span<const Route> ingest_routes() {
+  return kRoutes;
+}
+
+}  // namespace api

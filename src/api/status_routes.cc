@@ -1,0 +1,152 @@
+// What this server is and how it is doing: /api/v1/status/*.
+
+#include "api/answer.h"
+#include "api/route.h"
+#include "core/time.h"
+
+#include <charconv>
+#include <cstdio>
+#include <thread>
+#include <unistd.h>
+
+namespace api {
+
+namespace {
+
+using core::ErrorCode;
+using core::fail;
+using core::JsonWriter;
+using core::Result;
+using net::Response;
+
+Result<Response> build_info(const Call& call) {
+  const BuildInfo& build = call.options.build;
+  Answer answer;
+  JsonWriter& json = answer.json().object();
+  json.key("version").value(build.version).key("petrel_version").value(build.petrel_version);
+  json.key("revision").value(build.revision).key("branch").value(build.branch);
+  json.key("buildUser").value(build.build_user).key("buildDate").value(build.build_date);
+  json.key("goVersion").value(build.compiler).end();
+  return std::move(answer).finish();
+}
+
+std::string working_directory() {
+  char path[4096];
+  return getcwd(path, sizeof(path)) != nullptr ? path : "";
+}
+
+std::string host_name() {
+  char name[256] = {};
+  return gethostname(name, sizeof(name) - 1) == 0 ? name : "";
+}
+
+// What the goroutine count stands for here.
+int64_t thread_count() {
+  FILE* const file = std::fopen("/proc/self/status", "re");
+  if (file == nullptr) return 0;
+  char line[256];
+  long threads = 0;
+  while (std::fgets(line, sizeof(line), file) != nullptr) {
+    if (std::sscanf(line, "Threads: %ld", &threads) == 1) break;
+  }
+  std::fclose(file);
+  return threads;
+}
+
+Result<Response> runtime_info(const Call& call) {
+  Answer answer;
+  JsonWriter& json = answer.json().object();
+  json.key("startTime").value(core::format_rfc3339(call.options.started_at_ms));
+  json.key("CWD").value(working_directory());
+  json.key("hostname").value(host_name());
+  json.key("serverTime").value(core::format_rfc3339(call.clock.now_ms()));
+  json.key("reloadConfigSuccess").value(call.reload_succeeded);
+  json.key("lastConfigTime").value(core::format_rfc3339(call.reloaded_at_ms));
+  json.key("corruptionCount").value(0);  // a corrupt log stops the start instead
+  json.key("goroutineCount").value(thread_count());
+  json.key("GOMAXPROCS").value(static_cast<int64_t>(std::thread::hardware_concurrency()));
+  json.key("GOMEMLIMIT").value(INT64_MAX);
+  json.key("GOGC").value("").key("GODEBUG").value("");
+  json.key("storageRetention").value(call.options.storage_retention).end();
+  return std::move(answer).finish();
+}
+
+Result<Response> flags(const Call& call) {
+  Answer answer;
+  JsonWriter& json = answer.json().object();
+  for (const auto& [name, value] : call.options.flags) json.key(name).value(value);
+  json.end();
+  return std::move(answer).finish();
+}
+
+Result<Response> config(const Call& call) {
+  Answer answer;
+  answer.json().object().key("yaml").value(call.options.config_yaml ? call.options.config_yaml()
+                                                                    : std::string());
+  answer.json().end();
+  return std::move(answer).finish();
+}
+
+void write_counts(JsonWriter& json, std::string_view key, const std::vector<NamedCount>& counts) {
+  json.key(key).array();
+  for (const NamedCount& one : counts) {
+    json.object().key("name").value(one.name).key("value").value(one.count).end();
+  }
+  json.end();
+}
+
+Result<Response> tsdb(const Call& call) {
+  constexpr size_t kTopDefault = 10;  // Prometheus's
+  constexpr size_t kTopMax = 10'000;
+  size_t top = kTopDefault;
+  if (const std::string_view text = call.param("limit"); !text.empty()) {
+    const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), top);
+    if (stop != text.data() + text.size() || error != std::errc() || top == 0 || top > kTopMax) {
+      return fail(ErrorCode::InvalidArgument, "limit must be a positive number of at most {}",
+                  kTopMax);
+    }
+  }
+  if (!call.services->tsdb_status) {
+    return fail(ErrorCode::Unsupported, "this node's storage does not offer its statistics");
+  }
+  const TsdbStatus status = call.services->tsdb_status(top);
+  Answer answer;
+  JsonWriter& json = answer.json().object();
+  json.key("headStats").object();
+  json.key("numSeries").value(status.series).key("numLabelPairs").value(status.label_pairs);
+  json.key("chunkCount").value(status.chunks);
+  json.key("minTime").value(status.time_min_ms).key("maxTime").value(status.time_max_ms).end();
+  write_counts(json, "seriesCountByMetricName", status.series_by_metric);
+  write_counts(json, "labelValueCountByLabelName", status.values_by_label);
+  write_counts(json, "memoryInBytesByLabelName", status.bytes_by_label);
+  write_counts(json, "seriesCountByLabelValuePair", status.series_by_label_pair);
+  json.end();
+  return std::move(answer).finish();
+}
+
+Result<Response> wal_replay(const Call& call) {
+  const ReplayProgress progress =
+      call.options.replay_progress ? call.options.replay_progress() : ReplayProgress{};
+  Answer answer;
+  JsonWriter& json = answer.json().object();
+  json.key("min").value(progress.min).key("max").value(progress.max);
+  json.key("current").value(progress.current).end();
+  return std::move(answer).finish();
+}
+
+constexpr Route kRoutes[] = {
+    {"/api/v1/status/buildinfo", "GET", build_info, Needs::Nothing},
+    {"/api/v1/status/runtimeinfo", "GET", runtime_info, Needs::Nothing},
+    {"/api/v1/status/flags", "GET", flags, Needs::Nothing},
+    {"/api/v1/status/config", "GET", config, Needs::Nothing},
+    {"/api/v1/status/walreplay", "GET", wal_replay, Needs::Nothing},
+    {"/api/v1/status/tsdb", "GET", tsdb},
+};
+
+}  // namespace
+
+std::span<const Route> status_routes() {
+  return kRoutes;
+}
+
+}  // namespace api
