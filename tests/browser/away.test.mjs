@@ -74,6 +74,26 @@ test('an answer that is cut off is an error of its chart and not of the page', a
   await page.close();
 });
 
+test('a server that replays its log is said to be starting, one slow query is not', async () => {
+  let answer = { status: 'error', errorType: 'unavailable', error: 'Service Unavailable: not ready yet' };
+  let pattern = /.*/;
+  const { page } = await browser.open(server.base, (fresh) =>
+    fresh.route(/api\/v1\//, (route) =>
+      pattern?.test(route.request().url())
+        ? route.fulfill({ status: 503, contentType: 'application/json', body: JSON.stringify(answer) })
+        : route.continue(),
+    ),
+  );
+  const banner = page.locator('[data-banner=starting]');
+  await banner.waitFor({ timeout: 10_000 });
+  assert.match(await banner.textContent(), /Petrel is starting\..*No data yet\..*not ready yet/);
+  pattern = /query_range.*node_disk/;
+  answer = { status: 'error', errorType: 'timeout', error: 'query timed out' };
+  await waitFor('the error', async () => /query timed out/.test(await page.locator('[data-panel=disk]').textContent()));
+  assert.equal(await page.locator('[data-banner]').count(), 0);
+  await page.close();
+});
+
 test('before the first samples the page says that it is collecting', async () => {
   const empty = JSON.stringify({ status: 'success', data: { resultType: 'vector', result: [] } });
   let blocked = true;

@@ -65,18 +65,20 @@ async function get<T>(path: string, params: Record<string, string> = {}): Promis
     clearTimeout(timer);
   }
   if (response.status === 502 || response.status === 504) throw new ApiError('away', `HTTP ${response.status}`);
-  if (response.status === 503) throw new ApiError('starting', serverText(body) || 'HTTP 503');
-  let envelope: Envelope<T> | undefined;
+  let envelope: Envelope<T>;
   try {
     envelope = JSON.parse(body) as Envelope<T>;
   } catch {
+    if (response.status === 503) throw new ApiError('starting', serverText(body) || 'HTTP 503');
     throw new ApiError(
       'refused',
       response.ok ? 'the answer is cut off or not JSON' : `HTTP ${response.status}: ${serverText(body)}`,
     );
   }
   if (envelope.status !== 'success') {
-    throw new ApiError('refused', serverText(body) || `HTTP ${response.status}`);
+    // A query that took too long is a 503 as well, and its chart's own trouble.
+    const trouble = response.status === 503 && envelope.errorType !== 'timeout' ? 'starting' : 'refused';
+    throw new ApiError(trouble, serverText(body) || `HTTP ${response.status}`);
   }
   return envelope.data;
 }
