@@ -23,6 +23,10 @@ constexpr std::string_view kSparePrefix = "spare-";
 constexpr std::string_view kTemporary = "next.tmp";
 constexpr size_t kPositionDigits = 20;  // of 2^64, so that names sort by position
 constexpr size_t kMarkBytesMax = kRecordHeaderBytes + 1 + 10;
+// A segment takes at most this part of the space that is left, but not less than the
+// second figure: below it the syncs of new segments would dominate.
+constexpr uint64_t kSegmentDiskShare = 16;
+constexpr uint64_t kSegmentBytesMin = 256 << 10;
 // A full disk is asked again this often, not with every request.
 constexpr int64_t kRetryNs = 1'000'000'000;
 // Threads keep their encoding buffer up to this size.
@@ -324,7 +328,7 @@ Result<void> EmbeddedLog::start_segment(LogPosition first, uint64_t bytes_min) {
   if (rewrites) first = unproven_.first;
   std::string content = encode_segment_header({.first = first, .salt = active_salt_});
   if (rewrites) content += unproven_.finish(0, unproven_.size(), active_salt_);
-  const uint64_t bytes = std::max(options_.segment_bytes, content.size() + bytes_min);
+  const uint64_t bytes = std::max(segment_bytes(), content.size() + bytes_min);
   const std::string prepared =
       TRY(prepare_file(content, bytes).context("log: new segment for record {}", first));
   const std::string name = segment_name(first);
@@ -333,8 +337,8 @@ Result<void> EmbeddedLog::start_segment(LogPosition first, uint64_t bytes_min) {
   TRY(files_.sync_dir(options_.dir).context("log"));
   // Under its own name, for the sake of error messages.
   active_ = TRY(files_.open(path(name), core::OpenMode::ReadWrite).context("log"));
+  active_bytes_ = TRY(active_->size().context("log"));
   broken_ = false;
-  active_bytes_ = bytes;
   active_offset_ = content.size();
   synced_end_ = first + unproven_.size();
   unproven_ = {};
@@ -345,10 +349,18 @@ Result<void> EmbeddedLog::start_segment(LogPosition first, uint64_t bytes_min) {
   return {};
 }
 
+// Smaller where space is short, so that a small disk serves until it is full.
+uint64_t EmbeddedLog::segment_bytes() const {
+  const Result<core::DiskSpace> space = files_.disk_space(options_.dir);
+  if (!space) return options_.segment_bytes;
+  const uint64_t share = std::max(space->available_bytes / kSegmentDiskShare, kSegmentBytesMin);
+  return std::min(options_.segment_bytes, share);
+}
+
 // A spare, or a new file; its name. Sets active_.
 Result<std::string> EmbeddedLog::prepare_file(const std::string& content, uint64_t bytes) {
   std::string spare;
-  if (bytes == options_.segment_bytes) {
+  if (bytes <= options_.segment_bytes) {
     const std::lock_guard lock(mutex_);
     if (!spares_.empty()) {
       spare = spares_.back();

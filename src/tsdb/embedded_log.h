@@ -102,6 +102,7 @@ class EmbeddedLog final : public storage::Log {
   core::Result<void> write_run(size_t begin, size_t end);
   core::Result<void> write_and_sync(std::string_view mark, std::string_view records);
   core::Result<void> start_segment(storage::LogPosition first, uint64_t bytes_min);
+  uint64_t segment_bytes() const;
   core::Result<std::string> prepare_file(const std::string& content, uint64_t bytes);
   core::Result<void> fill_file(const std::string& name, core::OpenMode mode,
                                const std::string& content, uint64_t bytes);

@@ -222,6 +222,22 @@ TEST_CASE("a batch larger than a segment gets one of its own") {
   CHECK((*replayed)[1].second.metadata == large.metadata);
 }
 
+TEST_CASE("segments shrink with the space that is left, so that a small disk is used up") {
+  Bench bench({.capacity_bytes = 8 << 20});
+  bench.options.segment_bytes = 64 << 20;
+  const auto log = bench.open();
+  OwnedBatch batch = small_batch(0);
+  batch.metadata[0].help.assign(50'000, 'x');
+  uint64_t bytes = 0;
+  while (true) {
+    const auto position = log->append(batch.view());
+    if (!position || !log->wait_durable(*position)) break;
+    bytes += 50'000;
+  }
+  CHECK(bytes > (7 << 20));
+  CHECK(storage::testing::replay_all(*log)->size() == bytes / 50'000);
+}
+
 TEST_CASE("a full buffer is written out by whoever appends next") {
   Bench bench;
   bench.options.pending_bytes_max = 1000;
