@@ -18,11 +18,16 @@
 namespace promql {
 
 struct EngineOptions {
-  int64_t lookback_ms = 5 * 60 * 1000;      // --query.lookback-delta
-  int64_t timeout_ms = 2 * 60 * 1000;       // --query.timeout
-  uint64_t samples_max = 50'000'000;        // --query.max-samples
-  bool strict = false;                      // --query.strict: Prometheus's grammar only
-  int64_t subquery_step_ms = 60'000;        // default step: global.evaluation_interval
+  int64_t lookback_ms = 5 * 60 * 1000;  // --query.lookback-delta
+  int64_t timeout_ms = 2 * 60 * 1000;   // --query.timeout
+  uint64_t samples_max = 50'000'000;    // --query.max-samples
+  bool strict = false;                  // --query.strict: Prometheus's grammar only
+  int64_t subquery_step_ms = 60'000;    // default step: global.evaluation_interval
+  // Prometheus's feature flags. The first two only add to the grammar, so they are on
+  // unless `strict`; the third changes results.
+  bool experimental_functions = true;  // promql-experimental-functions
+  bool duration_expressions = true;    // promql-duration-expr
+  bool delayed_name_removal = false;   // promql-delayed-name-removal
 };
 
 struct QueryOptions {
