@@ -5,6 +5,7 @@
 #include "core/metrics.h"
 
 #include <condition_variable>
+#include <cstdlib>
 #include <deque>
 #include <mutex>
 #include <set>
@@ -72,6 +73,7 @@ struct HostCollector::State : std::enable_shared_from_this<State> {
   void start();
   void stop();
   void schedule_next();  // precondition: mutex is held
+  int64_t slot_near_now(int64_t slot_ms) const;
   void tick(int64_t slot_ms);
   void run_round(int64_t slot_ms);
   void collect(int64_t slot_ms, storage::WriteBatch& batch);
@@ -121,10 +123,18 @@ void HostCollector::State::schedule_next() {
   });
 }
 
+// The slot that was planned, unless the wall clock has jumped since.
+int64_t HostCollector::State::slot_near_now(int64_t slot_ms) const {
+  const int64_t now_ms = clock.now_ms();
+  if (std::abs(now_ms - slot_ms) <= options.interval_ms) return slot_ms;
+  return now_ms / options.first_interval_ms * options.first_interval_ms;
+}
+
 void HostCollector::State::tick(int64_t slot_ms) {
   {
     const std::lock_guard lock(mutex);
     if (stopping) return;
+    slot_ms = slot_near_now(slot_ms);
     schedule_next();
     if (posted) {
       own_metrics().skipped.add();

@@ -76,6 +76,17 @@ TEST_CASE("rounds stand on whole seconds for a minute, then on every fifth secon
   CHECK(later == std::vector<int64_t>{61'000, 65'000, 70'000, 75'000, 80'000});
 }
 
+TEST_CASE("after a jump of the wall clock rounds stand on the new time at once") {
+  World world;
+  HostCollector collector(world.options(), world.store, world.scheduler, world.scheduler,
+                          world.clock);
+  collector.start();
+  world.scheduler.run_for(1'000);
+  world.clock.jump_to_ms(world.clock.now_ms() - 3'600'000);
+  world.scheduler.run_for(2'000);
+  CHECK(world.up_times() == std::vector<int64_t>{-3'598'000, -3'597'000, 1'000});
+}
+
 TEST_CASE("every series carries job and instance, and metadata goes along") {
   World world;
   HostCollector collector(world.options(), world.store, world.scheduler, world.scheduler,
