@@ -1,6 +1,7 @@
 // The storage engine of one node: both waists on one set of data.
 //
-//   append ─> judge ─> log ─> head (memory) ─(2 h ranges)─> blocks (files) ─> deleted after retention
+//   append ─> judge ─> log ─> head (memory) ─(2 h ranges)─> blocks (files) ─> deleted after
+//   retention
 //
 // What is refused is refused before the log; what is in the log is applied at once and
 // is readable from then on; append() returns when the log says that it is durable.
@@ -70,13 +71,12 @@ struct EngineStats {
   uint64_t series = 0;
   uint64_t label_pairs = 0;
   uint64_t chunks = 0;
-  uint64_t samples_in_open_chunks = 0;
   int64_t min_time_ms = 0;  // of the head; both 0 when it is empty
   int64_t max_time_ms = 0;
   uint64_t blocks = 0;
   uint64_t quarantined_blocks = 0;
   uint64_t block_bytes = 0;
-  std::vector<NamedCount> series_by_metric;      // the largest, largest first
+  std::vector<NamedCount> series_by_metric;  // the largest, largest first
   std::vector<NamedCount> values_by_label;
   std::vector<NamedCount> bytes_by_label;
   std::vector<NamedCount> series_by_label_pair;  // "name=value"
@@ -94,8 +94,8 @@ class Engine final : public storage::SampleSink, public storage::SeriesSource {
  public:
   // Takes the data directory (`lock`, or its own when null) and reads the manifest.
   // Quick: everything that takes time is in recover().
-  static core::Result<std::unique_ptr<Engine>> create(EngineOptions options, EngineDeps deps,
-                                                      std::unique_ptr<core::FileLock> lock = nullptr);
+  static core::Result<std::unique_ptr<Engine>> create(
+      EngineOptions options, EngineDeps deps, std::unique_ptr<core::FileLock> lock = nullptr);
   // Loads the series snapshot and replays the log. Before it is done append() and the
   // reads answer Unavailable; progress() may be asked from any thread.
   core::Result<void> recover();

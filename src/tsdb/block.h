@@ -1,0 +1,90 @@
+// A block: the samples of one tenant and one time range in an immutable file.
+
+#pragma once
+
+#include "core/file_system.h"
+#include "core/result.h"
+#include "model/time_range.h"
+#include "storage/series_source.h"
+#include "tsdb/block_format.h"
+#include "tsdb/block_index.h"
+#include "tsdb/manifest.h"
+
+#include <atomic>
+#include <list>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <unordered_map>
+
+namespace tsdb {
+
+class Block;
+
+// Decoded indexes of blocks, the least recently used one dropped first. Thread-safe.
+class BlockCache {
+ public:
+  explicit BlockCache(size_t bytes_max) : bytes_max_(bytes_max) {}
+  std::shared_ptr<const BlockIndex> find(uint64_t number);
+  void put(uint64_t number, std::shared_ptr<const BlockIndex> index);
+  void erase(uint64_t number);
+
+ private:
+  struct Entry {
+    uint64_t number;
+    std::shared_ptr<const BlockIndex> index;
+  };
+  const size_t bytes_max_;
+  std::mutex mutex_;
+  size_t bytes_ = 0;
+  std::list<Entry> entries_;  // most recently used first
+  std::unordered_map<uint64_t, std::list<Entry>::iterator> by_number_;
+};
+
+// Thread-safe. Damage is found when it is read: a block whose index cannot be read is
+// quarantined (kept on disk, no longer asked) until the next start.
+class Block {
+ public:
+  // `path`'s file is opened and its footer read; damage gives a quarantined block.
+  static std::shared_ptr<Block> open(core::FileSystem& files, const std::string& path,
+                                     BlockMeta meta, BlockCache& cache);
+
+  const BlockMeta& meta() const { return meta_; }
+  model::TimeRange range() const { return {meta_.start_ms, meta_.end_ms}; }
+  // What is wrong, for warnings; empty when nothing is.
+  std::string damage() const;
+
+  core::Result<std::shared_ptr<const BlockIndex>> index();
+  // Up to `size` bytes of the file.
+  core::Result<std::string> read(uint64_t offset, uint64_t size) const {
+    return file_->read_at(offset, size);
+  }
+
+ private:
+  Block(BlockMeta meta, std::string path, BlockCache& cache)
+      : meta_(std::move(meta)), path_(std::move(path)), cache_(cache) {}
+  core::Result<void> read_footer();
+  core::Result<std::shared_ptr<const BlockIndex>> load_index();
+  void quarantine(const core::Error& error);
+
+  const BlockMeta meta_;
+  const std::string path_;
+  BlockCache& cache_;
+  std::unique_ptr<core::File> file_;
+  BlockFooter footer_;
+  mutable std::mutex mutex_;
+  std::string damage_;  // protected by mutex_
+};
+
+// Appends the samples of a region, as stored, that lie in the range to the batch's
+// columns. Corruption when the region is not what was written.
+core::Result<void> append_region(std::string_view region, model::TimeRange range,
+                                 storage::SeriesBatch& batch);
+// The region of these samples.
+void encode_region(const storage::SeriesBatch& samples, std::string& out);
+
+core::Result<BlockFooter> decode_block_footer(std::string_view bytes, uint64_t file_size);
+core::Result<std::shared_ptr<const BlockIndex>> decode_block_index(std::string_view stored,
+                                                                   const BlockFooter& footer);
+
+}  // namespace tsdb

@@ -1,0 +1,47 @@
+// Writes a block: series in the order of their labels, one region each, then the index.
+
+#pragma once
+
+#include "core/file_system.h"
+#include "core/result.h"
+#include "storage/series_source.h"
+#include "tsdb/block_format.h"
+#include "tsdb/block_index.h"
+
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace tsdb {
+
+// Confined to one thread. A writer that is destroyed before finish() leaves a file
+// that no manifest names; the next start removes it.
+class BlockWriter {
+ public:
+  // `pair_bytes`: see BlockIndexBuilder. `path` must not exist.
+  static core::Result<std::unique_ptr<BlockWriter>> create(core::FileSystem& files,
+                                                           const std::string& path,
+                                                           std::vector<std::string> pair_bytes);
+  // `samples` holds the columns of this one series, sorted, not empty.
+  core::Result<void> add_series(std::span<const uint32_t> pairs,
+                                const storage::SeriesBatch& samples);
+  // Index and footer, then fsync. Gives the size of the file.
+  core::Result<uint64_t> finish();
+
+  size_t series_count() const { return index_.series_count(); }
+  uint64_t sample_count() const { return samples_; }
+
+ private:
+  BlockWriter(std::unique_ptr<core::File> file, std::vector<std::string> pair_bytes)
+      : file_(std::move(file)), index_(std::move(pair_bytes)) {}
+  core::Result<void> flush_buffer();
+
+  std::unique_ptr<core::File> file_;
+  BlockIndexBuilder index_;
+  std::string buffer_;
+  uint64_t offset_ = 0;  // of the buffer in the file
+  uint64_t samples_ = 0;
+};
+
+}  // namespace tsdb

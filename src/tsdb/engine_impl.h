@@ -1,0 +1,125 @@
+// What engine*.cc share.
+
+#pragma once
+
+#include "core/metrics.h"
+#include "tsdb/engine.h"
+#include "tsdb/head.h"
+#include "tsdb/identity.h"
+#include "tsdb/manifest.h"
+
+#include <atomic>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <shared_mutex>
+#include <string>
+#include <vector>
+
+namespace tsdb {
+
+class Block;
+class BlockCache;
+using Blocks = std::vector<std::shared_ptr<Block>>;  // oldest first
+
+// One tenant: what is new in the head, what is old in blocks.
+struct Tenant {
+  Tenant(const model::TenantId& id, const EngineOptions& options, const IdentityHasher& hasher,
+         std::atomic<uint64_t>& next_series_id)
+      : head(id, options, hasher, next_series_id), blocks_(std::make_shared<const Blocks>()) {}
+
+  Head head;
+
+  // Never changed in place: a reader keeps the list it got.
+  std::shared_ptr<const Blocks> blocks() const {
+    const std::lock_guard lock(blocks_mutex_);
+    return blocks_;
+  }
+  void set_blocks(Blocks blocks) {
+    auto next = std::make_shared<const Blocks>(std::move(blocks));
+    const std::lock_guard lock(blocks_mutex_);
+    blocks_ = std::move(next);
+  }
+
+ private:
+  mutable std::mutex blocks_mutex_;
+  std::shared_ptr<const Blocks> blocks_;
+};
+
+// A moment of a tenant. The head is asked first: a range moves from head to block by
+// adding the block before hiding the samples, so that at worst both have it.
+struct ReadView {
+  explicit ReadView(const Tenant& from)
+      : tenant(&from),
+        pin(from.head.pin_view()),
+        head_from_ms(from.head.read_from_ms()),
+        blocks(from.blocks()) {}
+
+  model::TimeRange head_range(model::TimeRange range) const {
+    return {std::max(range.start_ms, head_from_ms), range.end_ms};
+  }
+
+  const Tenant* tenant;
+  ReaderEpochs::Pin pin;
+  int64_t head_from_ms;
+  std::shared_ptr<const Blocks> blocks;
+};
+
+struct Engine::Impl {
+  Impl(EngineOptions given_options, EngineDeps given_deps,
+       std::unique_ptr<core::FileLock> given_lock);
+  ~Impl();
+
+  Tenant& tenant_for(const model::TenantId& id);
+  // Null when the tenant has no data.
+  Tenant* find_tenant(const model::TenantId& id) const;
+  std::vector<Tenant*> all_tenants() const;
+  core::Result<void> check_ready() const;
+  std::string blocks_dir() const { return options.data_dir + "/blocks"; }
+  std::string snapshot_path(uint64_t number) const;
+
+  // engine_maintain.cc
+  core::Result<void> open_blocks();
+  core::Result<void> remove_leftovers();
+  core::Result<void> load_snapshot();
+  core::Result<MaintainReport> maintain(bool everything);
+  core::Result<void> flush_tenant(Tenant& tenant, bool everything);
+  core::Result<void> flush_range(Tenant& tenant, model::TimeRange range);
+  core::Result<uint64_t> write_snapshot();
+  core::Result<void> publish_flushed(MaintainReport& report);
+  core::Result<uint32_t> delete_expired();
+
+  const EngineOptions options;
+  core::FileSystem& files;
+  core::Clock& clock;
+  storage::Log& log;
+  std::unique_ptr<core::FileLock> lock;
+  const IdentityHasher hasher;
+  std::unique_ptr<BlockCache> block_cache;
+  std::atomic<uint64_t> next_series_id = 1;
+  const Tenant empty_tenant;  // what reads of an unknown tenant see
+
+  std::atomic<bool> ready = false;
+  mutable std::mutex progress_mutex;
+  ReplayProgress progress;  // protected by progress_mutex
+
+  mutable std::shared_mutex tenants_mutex;
+  std::map<model::TenantId, std::unique_ptr<Tenant>, std::less<>> tenants;  // only ever grows
+
+  std::mutex maintain_mutex;  // one step at a time
+  Manifest manifest;          // protected by maintain_mutex after recover()
+  struct Flushed {
+    Tenant* tenant = nullptr;
+    BlockMeta meta;  // number 0: the range held nothing that was kept
+    std::shared_ptr<Block> block;
+  };
+  std::vector<Flushed> flushed;  // written in this step, not yet in the manifest
+
+  std::vector<core::MetricCallback> callbacks;  // read the members above: destroyed first
+};
+
+// Merges the head and the blocks of a view (engine_select.cc).
+core::Result<std::unique_ptr<storage::SeriesSet>> select_series(
+    const IdentityHasher& hasher, ReadView view, const storage::SelectRequest& request);
+
+}  // namespace tsdb

@@ -1,0 +1,383 @@
+// The background step: from the head to blocks, and blocks to nothing.
+//
+// The order makes every crash harmless. Blocks and snapshot are written and synced
+// under names that no manifest knows; the new manifest makes them count, all at once;
+// only then are samples hidden from the head and the log cut. What a crash leaves
+// behind without a manifest entry is removed at the next start.
+
+#include "core/log.h"
+#include "tsdb/block.h"
+#include "tsdb/block_writer.h"
+#include "tsdb/engine_impl.h"
+#include "tsdb/series_snapshot.h"
+
+#include <algorithm>
+#include <charconv>
+#include <numeric>
+
+namespace tsdb {
+
+using core::ErrorCode;
+using core::Result;
+using model::TimeRange;
+using storage::LogPosition;
+
+namespace {
+
+constexpr std::string_view kSnapshotPrefix = "series_snapshot-";
+constexpr size_t kSliceSize = 256;  // series captured per hold of the head's data lock
+// Ranges flushed per tenant and step: a step stays short, the next one goes on.
+constexpr int kRangesPerStep = 16;
+
+core::DurationHistogram& flush_duration() {
+  static core::DurationHistogram& histogram = core::duration_histogram(
+      "petrel_tsdb_flush_duration_seconds", "Time to write one block from the head.");
+  return histogram;
+}
+
+core::Counter& flush_failures() {
+  static core::Counter& counter = core::counter("petrel_tsdb_maintenance_failures_total",
+                                                "Background steps that failed; each is retried.");
+  return counter;
+}
+
+// The series of a head in the order of their labels, with the label pairs as ranks in
+// that order: comparing ranks is comparing labels.
+struct SortedSeries {
+  std::vector<SeriesRef> refs;
+  std::vector<std::string> pair_bytes;  // sorted
+  std::vector<uint32_t> ranks;          // of all series, flat
+  std::vector<uint64_t> begins;         // of refs[i] in ranks; one more at the end
+
+  std::span<const uint32_t> ranks_of(size_t i) const {
+    return std::span(ranks).subspan(begins[i], begins[i + 1] - begins[i]);
+  }
+};
+
+SortedSeries sort_series(const Head& head, TimeRange range) {
+  const std::vector<SeriesRef> refs = head.find({}, range);
+  std::vector<uint32_t> pairs;
+  std::vector<uint64_t> begins;
+  const std::vector<std::string> texts = head.copy_labels(refs, pairs, begins);
+
+  // Rank the pairs by name and value.
+  std::vector<uint32_t> order;
+  for (uint32_t pair = 0; pair < texts.size(); ++pair) {
+    if (!texts[pair].empty()) order.push_back(pair);
+  }
+  std::sort(order.begin(), order.end(), [&](uint32_t a, uint32_t b) {
+    return *model::LabelsView(texts[a]).begin() < *model::LabelsView(texts[b]).begin();
+  });
+  SortedSeries sorted;
+  std::vector<uint32_t> rank(texts.size());
+  for (const uint32_t pair : order) {
+    rank[pair] = static_cast<uint32_t>(sorted.pair_bytes.size());
+    sorted.pair_bytes.push_back(texts[pair]);
+  }
+  for (uint32_t& pair : pairs) pair = rank[pair];
+
+  std::vector<uint32_t> by_labels(refs.size());
+  std::iota(by_labels.begin(), by_labels.end(), 0);
+  const auto ranks_of = [&](uint32_t i) {
+    return std::span(pairs).subspan(begins[i], begins[i + 1] - begins[i]);
+  };
+  std::sort(by_labels.begin(), by_labels.end(), [&](uint32_t a, uint32_t b) {
+    const auto left = ranks_of(a);
+    const auto right = ranks_of(b);
+    return std::lexicographical_compare(left.begin(), left.end(), right.begin(), right.end());
+  });
+  sorted.begins.push_back(0);
+  for (const uint32_t i : by_labels) {
+    const auto ranks = ranks_of(i);
+    sorted.refs.push_back(refs[i]);
+    sorted.ranks.insert(sorted.ranks.end(), ranks.begin(), ranks.end());
+    sorted.begins.push_back(sorted.ranks.size());
+  }
+  return sorted;
+}
+
+Result<void> write_series(const Head& head, const SortedSeries& sorted, TimeRange range,
+                          BlockWriter& writer, int64_t& max_time_ms) {
+  HeadCapture capture;
+  storage::SeriesBatch samples;
+  for (size_t begin = 0; begin < sorted.refs.size(); begin += kSliceSize) {
+    const size_t count = std::min(kSliceSize, sorted.refs.size() - begin);
+    head.capture(std::span(sorted.refs).subspan(begin, count), range, capture);
+    for (size_t i = 0; i < count; ++i) {
+      samples.clear();
+      append_samples(capture, i, range, samples);
+      sort_samples(samples.timestamps_ms, samples.values, 0);
+      sort_histograms(samples.histograms, 0);
+      if (samples.timestamps_ms.empty() && samples.histograms.empty()) continue;
+      if (!samples.timestamps_ms.empty()) {
+        max_time_ms = std::max(max_time_ms, samples.timestamps_ms.back());
+      }
+      if (!samples.histograms.empty()) {
+        max_time_ms = std::max(max_time_ms, samples.histograms.back().timestamp_ms);
+      }
+      TRY(writer.add_series(sorted.ranks_of(begin + i), samples));
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+std::string Engine::Impl::snapshot_path(uint64_t number) const {
+  return fmt::format("{}/{}{:010}", options.data_dir, kSnapshotPrefix, number);
+}
+
+Result<void> Engine::Impl::remove_leftovers() {
+  const std::vector<std::string> block_files = TRY(files.list(blocks_dir()));
+  for (const std::string& name : block_files) {
+    const bool known = std::any_of(manifest.blocks.begin(), manifest.blocks.end(),
+                                   [&](const BlockMeta& meta) { return meta.file_name() == name; });
+    if (known || !name.ends_with(".block")) continue;
+    core::log_info("tsdb", "removing an unfinished block", {{"file", name}});
+    TRY(files.remove(blocks_dir() + "/" + name));
+  }
+  const std::vector<std::string> others = TRY(files.list(options.data_dir));
+  for (const std::string& name : others) {
+    const std::string path = options.data_dir + "/" + name;
+    if (!name.starts_with(kSnapshotPrefix) || path == snapshot_path(manifest.snapshot_number)) {
+      continue;
+    }
+    TRY(files.remove(path));
+  }
+  return {};
+}
+
+Result<void> Engine::Impl::open_blocks() {
+  std::map<std::string, Blocks> by_tenant;
+  for (const BlockMeta& meta : manifest.blocks) {
+    by_tenant[meta.tenant].push_back(
+        Block::open(files, blocks_dir() + "/" + meta.file_name(), meta, *block_cache));
+  }
+  for (auto& [id, blocks] : by_tenant) {
+    Tenant& tenant = tenant_for(id);
+    for (const auto& block : blocks) tenant.head.set_newest_at_least(block->meta().max_time_ms);
+    tenant.set_blocks(std::move(blocks));
+  }
+  for (const auto& [id, before] : manifest.closed_before_ms) {
+    Tenant& tenant = tenant_for(id);
+    tenant.head.close_before(before);
+    tenant.head.hide_before(before);
+  }
+  return {};
+}
+
+Result<void> Engine::Impl::load_snapshot() {
+  if (manifest.snapshot_number == 0) return {};
+  const std::string path = snapshot_path(manifest.snapshot_number);
+  const std::unique_ptr<core::File> file = TRY(files.open(path, core::OpenMode::Read));
+  uint64_t next_id = next_series_id;
+  const auto head_of = [&](std::string_view tenant) -> Head& {
+    return tenant_for(std::string(tenant)).head;
+  };
+  SeriesSnapshotVisitor visitor;
+  visitor.series = [&](std::string_view tenant, uint64_t id, std::string_view labels) {
+    head_of(tenant).restore_series(id, labels);
+    next_id = std::max(next_id, id + 1);
+  };
+  visitor.metadata = [&](std::string_view tenant, const model::Metadata& metadata) {
+    head_of(tenant).restore_metadata(metadata);
+  };
+  visitor.exemplar = [&](std::string_view tenant, std::string_view labels,
+                         const model::Exemplar& exemplar) {
+    head_of(tenant).restore_exemplar(labels, exemplar);
+  };
+  TRY(read_series_snapshot(*file, visitor).context("{}", path));
+  next_series_id = next_id;
+  return {};
+}
+
+Result<MaintainReport> Engine::Impl::maintain(bool everything) {
+  const std::lock_guard step(maintain_mutex);
+  MaintainReport report;
+  flushed.clear();
+  const auto run = [&]() -> Result<void> {
+    for (Tenant* tenant : all_tenants()) {
+      TRY(flush_tenant(*tenant, everything).context("flush tenant {}", tenant->head.tenant()));
+    }
+    if (!flushed.empty()) TRY(publish_flushed(report));
+    report.blocks_deleted = TRY(delete_expired());
+    return {};
+  };
+  const Result<void> done = run();
+  for (Tenant* tenant : all_tenants()) tenant->head.forget_hidden(report.series_dropped);
+  if (!done) {
+    flush_failures().add();
+    // What was written but not published: the range stays closed and is flushed again.
+    for (const Flushed& one : flushed) {
+      if (one.meta.number == 0) continue;
+      (void)files.remove(blocks_dir() + "/" + one.meta.file_name());
+    }
+    flushed.clear();
+    return tl::unexpected(done.error());
+  }
+  return report;
+}
+
+// Flushes the ranges of a tenant that are complete: no sample for them would be
+// accepted any more.
+Result<void> Engine::Impl::flush_tenant(Tenant& tenant, bool everything) {
+  const int64_t range = options.block_range_ms;
+  const int64_t open_for = std::max(range / 2, options.out_of_order_window_ms);
+  std::optional<int64_t> after;
+  for (int i = 0; i < kRangesPerStep || everything; ++i) {
+    const std::optional<TimeRange> oldest = tenant.head.next_range(after);
+    if (!oldest) return {};
+    const int64_t newest = tenant.head.newest_ms(clock.now_ms());
+    if (!everything && newest < oldest->end_ms + open_for) return {};
+    TRY(flush_range(tenant, *oldest));
+    after = oldest->start_ms;
+  }
+  return {};
+}
+
+Result<void> Engine::Impl::flush_range(Tenant& tenant, TimeRange range) {
+  const int64_t started_ns = clock.monotonic_ns();
+  const int64_t newest = tenant.head.newest_ms(clock.now_ms());
+  tenant.head.close_before(range.end_ms);
+  Flushed done;
+  done.tenant = &tenant;
+  done.meta.tenant = tenant.head.tenant();
+  done.meta.start_ms = range.start_ms;
+  done.meta.end_ms = range.end_ms;
+  const bool expired = options.retention_ms != 0 && range.end_ms <= newest - options.retention_ms;
+  if (expired) {
+    flushed.push_back(std::move(done));
+    return {};
+  }
+
+  SortedSeries sorted = sort_series(tenant.head, range);
+  done.meta.number = manifest.next_number++;
+  done.meta.max_time_ms = range.start_ms;
+  const std::string path = blocks_dir() + "/" + done.meta.file_name();
+  std::unique_ptr<BlockWriter> writer =
+      TRY(BlockWriter::create(files, path, std::move(sorted.pair_bytes)));
+  // From here on the file exists: maintain() removes it if something fails.
+  flushed.push_back(done);
+  TRY(write_series(tenant.head, sorted, range, *writer, done.meta.max_time_ms).context("{}", path));
+  done.meta.size_bytes = TRY(writer->finish().context("{}", path));
+  done.meta.series = writer->series_count();
+  done.meta.samples = writer->sample_count();
+  done.block = Block::open(files, path, done.meta, *block_cache);
+  if (std::string damage = done.block->damage(); !damage.empty()) {
+    return core::fail(ErrorCode::Io, "reading back what was written: {}", damage);
+  }
+  flushed.back() = done;
+
+  const double seconds = static_cast<double>(clock.monotonic_ns() - started_ns) / 1e9;
+  flush_duration().observe(seconds);
+  core::log_info("tsdb", "wrote a block",
+                 {{"tenant", done.meta.tenant},
+                  {"file", done.meta.file_name()},
+                  {"start_ms", done.meta.start_ms},
+                  {"end_ms", done.meta.end_ms},
+                  {"series", done.meta.series},
+                  {"samples", done.meta.samples},
+                  {"bytes", done.meta.size_bytes},
+                  {"seconds", seconds}});
+  return {};
+}
+
+Result<uint64_t> Engine::Impl::write_snapshot() {
+  const uint64_t number = manifest.next_number++;
+  const std::string path = snapshot_path(number);
+  std::unique_ptr<SeriesSnapshotWriter> writer = TRY(SeriesSnapshotWriter::create(files, path));
+  Result<void> written;
+  const auto note = [&](Result<void> result) {
+    if (written && !result) written = std::move(result);
+  };
+  for (Tenant* tenant : all_tenants()) {
+    const std::string& id = tenant->head.tenant();
+    tenant->head.for_each_series([&](uint64_t series, const std::string& labels) {
+      if (written) note(writer->add_series(id, series, labels));
+    });
+    for (const model::Metadata& one : tenant->head.metadata("")) {
+      if (written) note(writer->add_metadata(id, one));
+    }
+    tenant->head.for_each_exemplar([&](const std::string& labels, const model::Exemplar& one) {
+      if (written) note(writer->add_exemplar(id, labels, one));
+    });
+  }
+  if (written) note(writer->finish());
+  if (!written) {
+    (void)files.remove(path);
+    return tl::unexpected(std::move(written).context("{}", path).error());
+  }
+  return number;
+}
+
+Result<void> Engine::Impl::publish_flushed(MaintainReport& report) {
+  const uint64_t snapshot = TRY(write_snapshot());
+  TRY(files.sync_dir(blocks_dir()));
+
+  Manifest next = manifest;
+  next.next_series_id = next_series_id;
+  const uint64_t old_snapshot = std::exchange(next.snapshot_number, snapshot);
+  for (const Flushed& one : flushed) {
+    int64_t& closed = next.closed_before_ms[one.meta.tenant];
+    closed = std::max(closed, one.meta.end_ms);
+    if (one.block != nullptr) next.blocks.push_back(one.meta);
+  }
+  TRY(next.store(files, options.data_dir));
+  manifest = std::move(next);
+
+  static core::Counter& bytes =
+      core::counter("petrel_tsdb_flushed_bytes_total", "Bytes of blocks written from the head.");
+  for (const Flushed& one : flushed) {
+    if (one.block != nullptr) {
+      Blocks blocks = *one.tenant->blocks();
+      blocks.push_back(one.block);
+      one.tenant->set_blocks(std::move(blocks));
+      bytes.add(static_cast<double>(one.meta.size_bytes));
+      ++report.blocks_written;
+    }
+    one.tenant->head.hide_before(one.meta.end_ms);
+  }
+  flushed.clear();
+
+  if (old_snapshot != 0) (void)files.remove(snapshot_path(old_snapshot));
+  LogPosition needed = log.high();
+  for (Tenant* tenant : all_tenants()) needed = std::min(needed, tenant->head.needed_from(log));
+  // Failing here costs disk, not data: the next flush tries again.
+  if (const Result<void> cut = log.truncate_before(needed); !cut) {
+    core::log_warn("tsdb", "cannot truncate the log", {{"err", cut.error().message}});
+  }
+  return {};
+}
+
+Result<uint32_t> Engine::Impl::delete_expired() {
+  if (options.retention_ms == 0) return 0U;
+  Manifest next = manifest;
+  std::vector<BlockMeta> gone;
+  for (Tenant* tenant : all_tenants()) {
+    const int64_t newest = tenant->head.newest_ms(clock.now_ms());
+    if (newest == kNoTime) continue;
+    std::erase_if(next.blocks, [&](const BlockMeta& meta) {
+      if (meta.tenant != tenant->head.tenant()) return false;
+      if (meta.end_ms > newest - options.retention_ms) return false;
+      gone.push_back(meta);
+      return true;
+    });
+  }
+  if (gone.empty()) return 0U;
+  TRY(next.store(files, options.data_dir));
+  manifest = std::move(next);
+  for (const BlockMeta& meta : gone) {
+    Tenant& tenant = tenant_for(meta.tenant);
+    Blocks blocks = *tenant.blocks();
+    std::erase_if(blocks, [&](const auto& block) { return block->meta().number == meta.number; });
+    tenant.set_blocks(std::move(blocks));
+    block_cache->erase(meta.number);
+    // Readers keep the open file. One that cannot be removed goes at the next start.
+    (void)files.remove(blocks_dir() + "/" + meta.file_name());
+    core::log_info("tsdb", "deleted a block past retention",
+                   {{"tenant", meta.tenant}, {"file", meta.file_name()}, {"end_ms", meta.end_ms}});
+  }
+  return static_cast<uint32_t>(gone.size());
+}
+
+}  // namespace tsdb

@@ -1,0 +1,328 @@
+// Reading: the head and the blocks of one moment as one set of series.
+
+#include "core/log.h"
+#include "tsdb/block.h"
+#include "tsdb/engine_impl.h"
+
+#include <algorithm>
+#include <numeric>
+
+namespace tsdb {
+
+using core::Result;
+using model::Labels;
+using model::LabelsView;
+using model::TimeRange;
+using storage::SelectRequest;
+using storage::SeriesBatch;
+
+namespace {
+
+// Series per batch: enough to spread the fixed costs, small enough for the caches.
+constexpr size_t kBatchSeries = 256;
+// A read of neighbouring regions goes over gaps up to this size, and is never larger
+// than the second figure.
+constexpr uint64_t kReadGapMax = 16 << 10U;
+constexpr uint64_t kReadSizeMax = 4 << 20U;
+constexpr SeriesRef kNoRef = UINT32_MAX;
+// Slots of the table that joins the same series of head and blocks.
+constexpr uint32_t kNoEntry = UINT32_MAX;
+
+struct BlockSource {
+  std::shared_ptr<Block> block;
+  std::shared_ptr<const BlockIndex> index;
+};
+
+// Where one series stands in one block.
+struct Place {
+  uint32_t source = 0;
+  uint32_t ordinal = 0;
+};
+
+// The regions of some series of one block, read in few large reads.
+class RegionReader {
+ public:
+  // `ordinals` sorted.
+  Result<void> read(const BlockSource& source, std::span<const uint32_t> ordinals) {
+    buffers_.clear();
+    regions_.clear();
+    size_t begin = 0;
+    while (begin < ordinals.size()) {
+      const BlockIndex::Region first = source.index->region_of(ordinals[begin]);
+      uint64_t end_offset = first.offset + first.size;
+      size_t end = begin + 1;
+      for (; end < ordinals.size(); ++end) {
+        const BlockIndex::Region next = source.index->region_of(ordinals[end]);
+        if (next.offset > end_offset + kReadGapMax) break;
+        if (next.offset + next.size - first.offset > kReadSizeMax) break;
+        end_offset = next.offset + next.size;
+      }
+      buffers_.push_back(TRY(source.block->read(first.offset, end_offset - first.offset)));
+      const std::string_view bytes = buffers_.back();
+      for (size_t i = begin; i < end; ++i) {
+        const BlockIndex::Region region = source.index->region_of(ordinals[i]);
+        const uint64_t at = std::min<uint64_t>(region.offset - first.offset, bytes.size());
+        regions_.push_back(bytes.substr(at, region.size));
+      }
+      begin = end;
+    }
+    return {};
+  }
+  std::string_view region(size_t i) const { return regions_[i]; }
+
+ private:
+  std::deque<std::string> buffers_;
+  std::vector<std::string_view> regions_;
+};
+
+// Confined to one thread, as its interface says.
+class MergedSet final : public storage::SeriesSet {
+ public:
+  MergedSet(const IdentityHasher& hasher, ReadView view, TimeRange range)
+      : hasher_(hasher), view_(std::move(view)), range_(range) {}
+
+  void open(const SelectRequest& request);
+  Result<bool> next(SeriesBatch& batch) override;
+  std::vector<std::string> warnings() const override { return warnings_; }
+
+ private:
+  size_t size() const { return head_refs_.size(); }
+  void open_blocks(const model::Matchers& matchers);
+  void join_blocks(const std::vector<std::vector<uint32_t>>& ordinals);
+  void sort();
+  void load_labels();
+  void warn(std::string text);
+  std::span<const Place> places_of(size_t entry) const {
+    if (place_ends_.empty()) return {};
+    const uint32_t begin = entry == 0 ? 0 : place_ends_[entry - 1];
+    return std::span(places_).subspan(begin, place_ends_[entry] - begin);
+  }
+  void read_regions(std::span<const uint32_t> entries);
+
+  const IdentityHasher& hasher_;
+  ReadView view_;
+  const TimeRange range_;
+  std::vector<BlockSource> sources_;  // oldest first
+  // Per entry, that is per series.
+  std::vector<SeriesRef> head_refs_;  // kNoRef: only in blocks
+  std::vector<Place> places_;
+  std::vector<uint32_t> place_ends_;
+  std::vector<std::string> labels_;  // only when sorted
+  std::vector<uint32_t> order_;
+  size_t at_ = 0;
+
+  HeadCapture capture_;
+  std::vector<SeriesRef> slice_refs_;
+  std::vector<std::vector<std::string>> slice_regions_;  // per entry of the slice, oldest first
+  std::vector<std::string> warnings_;
+};
+
+void MergedSet::warn(std::string text) {
+  constexpr size_t kWarningsMax = 20;
+  if (warnings_.size() >= kWarningsMax) return;
+  if (std::find(warnings_.begin(), warnings_.end(), text) == warnings_.end()) {
+    warnings_.push_back(std::move(text));
+  }
+}
+
+void MergedSet::open(const SelectRequest& request) {
+  head_refs_ = view_.tenant->head.find(request.matchers, view_.head_range(range_));
+  open_blocks(request.matchers);
+  if (request.sorted) sort();
+  if (order_.empty()) {
+    order_.resize(size());
+    std::iota(order_.begin(), order_.end(), 0);
+  }
+  if (request.limit != 0 && order_.size() > request.limit) order_.resize(request.limit);
+}
+
+void MergedSet::open_blocks(const model::Matchers& matchers) {
+  std::vector<std::vector<uint32_t>> ordinals;
+  for (const std::shared_ptr<Block>& block : *view_.blocks) {
+    if (!block->range().overlaps(range_)) continue;
+    Result<std::shared_ptr<const BlockIndex>> index = block->index();
+    if (!index) {
+      warn(std::move(index.error().message));
+      continue;
+    }
+    std::vector<uint32_t> found = find_series(**index, matchers);
+    if (found.empty()) continue;
+    sources_.push_back({block, *index});
+    ordinals.push_back(std::move(found));
+  }
+  if (!sources_.empty()) join_blocks(ordinals);
+}
+
+// One entry per distinct label set: an open-addressing table from identity to entry.
+void MergedSet::join_blocks(const std::vector<std::vector<uint32_t>>& ordinals) {
+  size_t most = head_refs_.size();
+  for (const auto& one : ordinals) most += one.size();
+  struct Slot {
+    Identity id;
+    uint32_t entry = kNoEntry;
+  };
+  std::vector<Slot> table(std::bit_ceil(most * 2 + 2));
+  const auto slot_of = [&](const Identity& id) -> Slot& {
+    size_t at = id.low & (table.size() - 1);
+    while (table[at].entry != kNoEntry && !(table[at].id == id)) at = (at + 1) & (table.size() - 1);
+    return table[at];
+  };
+  const std::vector<Identity> head_ids = view_.tenant->head.identities(head_refs_);
+  for (size_t i = 0; i < head_ids.size(); ++i) {
+    slot_of(head_ids[i]) = {head_ids[i], static_cast<uint32_t>(i)};
+  }
+  struct Found {
+    uint32_t entry;
+    Place place;
+  };
+  std::vector<Found> found;
+  std::string labels;
+  for (uint32_t source = 0; source < sources_.size(); ++source) {
+    for (const uint32_t ordinal : ordinals[source]) {
+      labels.clear();
+      sources_[source].index->append_labels(ordinal, labels);
+      const Identity id = hasher_(labels);
+      Slot& slot = slot_of(id);
+      if (slot.entry == kNoEntry) {
+        slot = {id, static_cast<uint32_t>(head_refs_.size())};
+        head_refs_.push_back(kNoRef);
+      }
+      found.push_back({slot.entry, {source, ordinal}});
+    }
+  }
+  std::stable_sort(found.begin(), found.end(),
+                   [](const Found& a, const Found& b) { return a.entry < b.entry; });
+  place_ends_.assign(head_refs_.size(), 0);
+  for (const Found& one : found) {
+    places_.push_back(one.place);
+    place_ends_[one.entry] = static_cast<uint32_t>(places_.size());
+  }
+  for (size_t i = 1; i < place_ends_.size(); ++i) {
+    place_ends_[i] = std::max(place_ends_[i], place_ends_[i - 1]);
+  }
+}
+
+void MergedSet::load_labels() {
+  labels_.resize(size());
+  constexpr TimeRange kNothing{std::numeric_limits<int64_t>::max(),
+                               std::numeric_limits<int64_t>::max()};
+  for (size_t begin = 0; begin < size(); begin += kBatchSeries) {
+    const size_t end = std::min(begin + kBatchSeries, size());
+    slice_refs_.clear();
+    for (size_t i = begin; i < end; ++i) {
+      if (head_refs_[i] != kNoRef) slice_refs_.push_back(head_refs_[i]);
+    }
+    view_.tenant->head.capture(slice_refs_, kNothing, capture_);
+    size_t in_head = 0;
+    for (size_t i = begin; i < end; ++i) {
+      if (head_refs_[i] != kNoRef) labels_[i] = capture_.labels_of(in_head++);
+      const std::span<const Place> places = places_of(i);
+      if (!labels_[i].empty() || places.empty()) continue;
+      sources_[places[0].source].index->append_labels(places[0].ordinal, labels_[i]);
+    }
+  }
+}
+
+void MergedSet::sort() {
+  load_labels();
+  order_.resize(size());
+  std::iota(order_.begin(), order_.end(), 0);
+  std::sort(order_.begin(), order_.end(), [&](uint32_t a, uint32_t b) {
+    return model::compare(LabelsView(labels_[a]), LabelsView(labels_[b])) < 0;
+  });
+}
+
+// Block by block over the slice, so that neighbours in a file are read together.
+void MergedSet::read_regions(std::span<const uint32_t> entries) {
+  slice_regions_.assign(entries.size(), {});
+  if (place_ends_.empty()) return;
+  struct Wanted {
+    uint32_t ordinal;
+    uint32_t slice_index;
+  };
+  std::vector<std::vector<Wanted>> wanted(sources_.size());
+  for (uint32_t i = 0; i < entries.size(); ++i) {
+    for (const Place& place : places_of(entries[i])) {
+      wanted[place.source].push_back({place.ordinal, i});
+    }
+  }
+  RegionReader reader;
+  std::vector<uint32_t> ordinals;
+  for (size_t source = 0; source < sources_.size(); ++source) {
+    auto& list = wanted[source];
+    if (list.empty()) continue;
+    std::sort(list.begin(), list.end(),
+              [](const Wanted& a, const Wanted& b) { return a.ordinal < b.ordinal; });
+    ordinals.clear();
+    for (const Wanted& one : list) ordinals.push_back(one.ordinal);
+    if (Result<void> read = reader.read(sources_[source], ordinals); !read) {
+      warn(fmt::format("block {}: {}", sources_[source].block->meta().file_name(),
+                       read.error().message));
+      continue;
+    }
+    for (size_t i = 0; i < list.size(); ++i) {
+      slice_regions_[list[i].slice_index].emplace_back(reader.region(i));
+    }
+  }
+}
+
+Result<bool> MergedSet::next(SeriesBatch& batch) {
+  batch.clear();
+  while (batch.labels.empty() && at_ < order_.size()) {
+    const size_t count = std::min(kBatchSeries, order_.size() - at_);
+    const std::span<const uint32_t> entries = std::span(order_).subspan(at_, count);
+    at_ += count;
+    slice_refs_.clear();
+    for (const uint32_t entry : entries) {
+      if (head_refs_[entry] != kNoRef) slice_refs_.push_back(head_refs_[entry]);
+    }
+    const TimeRange head_range = view_.head_range(range_);
+    view_.tenant->head.capture(slice_refs_, head_range, capture_);
+    read_regions(entries);
+
+    size_t in_head = 0;
+    std::string labels;
+    for (size_t i = 0; i < entries.size(); ++i) {
+      const uint32_t entry = entries[i];
+      const size_t samples_before = batch.timestamps_ms.size();
+      const size_t histograms_before = batch.histograms.size();
+      for (const std::string& region : slice_regions_[i]) {
+        if (Result<void> read = append_region(region, range_, batch); !read) {
+          warn(fmt::format("samples are missing: {}", read.error().message));
+        }
+      }
+      labels.clear();
+      if (head_refs_[entry] != kNoRef) {
+        append_samples(capture_, in_head, head_range, batch);
+        labels = capture_.labels_of(in_head++);
+      }
+      sort_samples(batch.timestamps_ms, batch.values, samples_before);
+      sort_histograms(batch.histograms, histograms_before);
+      if (batch.timestamps_ms.size() == samples_before &&
+          batch.histograms.size() == histograms_before) {
+        continue;
+      }
+      if (labels.empty()) {
+        const Place place = places_of(entry).front();
+        sources_[place.source].index->append_labels(place.ordinal, labels);
+      }
+      batch.labels.push_back(Labels::from_canonical(labels));
+      batch.sample_ends.push_back(static_cast<uint32_t>(batch.timestamps_ms.size()));
+      batch.histogram_ends.push_back(static_cast<uint32_t>(batch.histograms.size()));
+    }
+    capture_.pin = {};
+  }
+  return !batch.labels.empty();
+}
+
+}  // namespace
+
+Result<std::unique_ptr<storage::SeriesSet>> select_series(const IdentityHasher& hasher,
+                                                          ReadView view,
+                                                          const SelectRequest& request) {
+  auto set = std::make_unique<MergedSet>(hasher, std::move(view), request.range);
+  set->open(request);
+  return std::unique_ptr<storage::SeriesSet>(std::move(set));
+}
+
+}  // namespace tsdb

@@ -1,0 +1,48 @@
+// The newest exemplars of a tenant, in a ring of fixed size.
+
+#pragma once
+
+#include "model/sample.h"
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+namespace tsdb {
+
+// Guarded by its owner.
+class ExemplarRing {
+ public:
+  explicit ExemplarRing(size_t size_max) : size_max_(size_max) {}
+
+  enum class Verdict { New, Duplicate, OutOfOrder };
+  // Against the newest exemplar of the series (canonical label bytes).
+  Verdict judge(std::string_view series, const model::Exemplar& exemplar) const;
+  void add(std::string_view series, const model::Exemplar& exemplar);
+
+  // In the order of arrival.
+  using Visitor = std::function<void(const std::string& series, const model::Exemplar&)>;
+  void for_each(const Visitor& visit) const;
+  size_t size() const { return ring_.size(); }
+
+ private:
+  struct SeriesState {
+    std::shared_ptr<const std::string> labels;
+    model::Exemplar newest;
+    size_t count = 0;  // in the ring
+  };
+  struct Entry {
+    std::shared_ptr<const std::string> labels;
+    model::Exemplar exemplar;
+  };
+
+  const size_t size_max_;
+  std::deque<Entry> ring_;
+  std::unordered_map<std::string_view, SeriesState> by_series_;  // keys borrow from labels
+};
+
+}  // namespace tsdb

@@ -1,0 +1,238 @@
+// The head: the newest samples of one tenant, in memory.
+//
+// Two locks. The write lock orders appends: judge, log and apply happen under it, so the
+// head sees samples in log order. The data lock guards what readers look at; it is held
+// to apply a batch and to copy pointers for a read, never while waiting for the disk
+// and never while decoding. Order: write lock before data lock.
+
+#pragma once
+
+#include "core/result.h"
+#include "model/time_range.h"
+#include "storage/log.h"
+#include "storage/sample_sink.h"
+#include "storage/series_source.h"
+#include "tsdb/engine.h"
+#include "tsdb/exemplar_ring.h"
+#include "tsdb/head_series.h"
+#include "tsdb/identity.h"
+#include "tsdb/identity_table.h"
+#include "tsdb/label_index.h"
+#include "tsdb/reader_epochs.h"
+
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+namespace tsdb {
+
+// What a read needs of some series, copied under the data lock. Chunks are borrowed
+// until the reader's pin is dropped.
+struct HeadCapture {
+  struct Ends {
+    uint32_t labels = 0, chunks = 0, open = 0, late = 0, histogram_chunks = 0, histograms = 0;
+  };
+  std::vector<Ends> ends;  // per series
+  std::string label_bytes;
+  std::vector<const Chunk*> chunks;  // of one series: oldest first
+  std::vector<int64_t> open_times_ms;
+  std::vector<double> open_values;
+  std::vector<model::Sample> late;
+  std::vector<const Chunk*> histogram_chunks;
+  std::vector<model::HistogramSample> histograms;  // open and late
+  ReaderEpochs::Pin pin;
+
+  void clear();
+  size_t size() const { return ends.size(); }
+  Ends begin_of(size_t i) const { return i == 0 ? Ends{} : ends[i - 1]; }
+  std::string_view labels_of(size_t i) const;
+};
+
+// Appends the samples of series `i` in the range to the batch's columns, in any order
+// and with repeats where chunks and late samples overlap (see sort_samples()).
+void append_samples(const HeadCapture& capture, size_t i, model::TimeRange range,
+                    storage::SeriesBatch& batch);
+// Puts the samples from `begin` on in rising time; of equal times the first one stays.
+void sort_samples(std::vector<int64_t>& times_ms, std::vector<double>& values, size_t begin);
+void sort_histograms(std::vector<model::HistogramSample>& histograms, size_t begin);
+// Drops the samples from `begin` on that are outside of the range. They must be sorted.
+void clip_samples(std::vector<int64_t>& times_ms, std::vector<double>& values, size_t begin,
+                  model::TimeRange range);
+
+// Ids of the series table end here; self-contained logs put hashes in their place.
+inline constexpr uint64_t kOwnIdEnd = uint64_t{1} << 62U;
+
+// Thread-safe.
+class Head {
+ public:
+  Head(model::TenantId tenant, const EngineOptions& options, const IdentityHasher& hasher,
+       std::atomic<uint64_t>& next_series_id);
+  ~Head();
+
+  const model::TenantId& tenant() const { return tenant_; }
+
+  // --- Writing (head_append.cc)
+
+  // Judges, logs and applies. The position is what to wait for before acknowledging,
+  // also when all samples were duplicates: what they repeat may not be durable yet.
+  core::Result<std::optional<storage::LogPosition>> append(const storage::WriteBatch& batch,
+                                                           int64_t now_ms, storage::Log& log,
+                                                           storage::AppendSummary& summary);
+  // Applies what was judged in an earlier life. Ids that were met before have no labels.
+  // Gives the number of samples of unknown ids.
+  uint64_t replay(storage::LogPosition position, const storage::LogBatch& batch);
+  // A series, metadata or exemplar of the snapshot; before replay().
+  void restore_series(uint64_t id, std::string_view labels);
+  void restore_metadata(const model::Metadata& metadata);
+  void restore_exemplar(std::string_view labels, const model::Exemplar& exemplar);
+  void finish_replay();  // forgets what only replay() needed
+
+  // --- Reading (head_read.cc)
+
+  // Matches against the index under the data lock, then calls `use` with it.
+  template <typename Use>
+  auto with_index(const Use& use) const {
+    const std::lock_guard lock(data_mutex_);
+    return use(index_);
+  }
+  // The series that match and may have samples in the range, sorted.
+  std::vector<SeriesRef> find(const model::Matchers& matchers, model::TimeRange range) const;
+  // References stay valid, and samples from read_from_ms() of the same moment on stay
+  // in the head, while the pin is held. Take it before find().
+  ReaderEpochs::Pin pin_view() const { return ReaderEpochs::Pin(view_epochs_); }
+  int64_t read_from_ms() const { return read_from_ms_; }
+  void capture(std::span<const SeriesRef> refs, model::TimeRange range, HeadCapture& out) const;
+  std::vector<std::string> label_sets(std::span<const SeriesRef> refs) const;
+  uint64_t chunk_count() const;
+  // For the flush: of refs[i] the pairs [begins[i], begins[i+1]); gives the bytes of the
+  // pairs that are used, by pair id.
+  std::vector<std::string> copy_labels(std::span<const SeriesRef> refs, std::vector<PairId>& pairs,
+                                       std::vector<uint64_t>& begins) const;
+  std::vector<Identity> identities(std::span<const SeriesRef> refs) const;
+  void for_each_label(std::span<const SeriesRef> refs,
+                      const std::function<void(const LabelIndex&, PairId)>& visit) const;
+
+  std::vector<model::Metadata> metadata(const std::string& metric) const;
+  void for_each_exemplar(const ExemplarRing::Visitor& visit) const;
+  void fill_stats(EngineStats& stats, size_t top) const;
+  size_t series_count() const;
+
+  // --- Making room (head_flush.cc); one caller at a time
+
+  // The newest sample that counts for age: a wall clock that once ran ahead must not
+  // make everything else too old.
+  int64_t newest_ms(int64_t now_ms) const;
+  void set_newest_at_least(int64_t time_ms);
+  // The oldest block range that holds samples and starts later than `after_start_ms`.
+  std::optional<model::TimeRange> next_range(std::optional<int64_t> after_start_ms) const;
+  // From now on samples before `time_ms` are too old; those judged already are applied.
+  void close_before(int64_t time_ms);
+  int64_t closed_before_ms() const { return closed_before_ms_; }
+  // All series, for the flush and the snapshot: ids stay valid until forget_before().
+  std::vector<SeriesRef> all_series() const;
+  void for_each_series(
+      const std::function<void(uint64_t id, const std::string& labels)>& visit) const;
+  // Readers find samples before `time_ms` in blocks from now on.
+  void hide_before(int64_t time_ms);
+  // Frees what is hidden, once no reader from before hide_before() is left; false when
+  // there still is one.
+  bool forget_hidden(uint64_t& series_dropped);
+  // The first log record whose samples are only here; nothing when there are none and
+  // `high` when the log may be dropped up to there.
+  storage::LogPosition needed_from(const storage::Log& log) const;
+
+ private:
+  struct RetiredChunk {
+    uint64_t epoch = 0;
+    Chunk* chunk = nullptr;
+  };
+
+  core::Result<SeriesRef> intern(std::string_view raw, const Identity& identity);
+  SeriesRef create_series(std::string_view canonical, const Identity& identity, uint64_t id);
+  void resolve(const storage::WriteBatch& batch, std::span<const Identity> identities,
+               storage::AppendSummary& summary);
+  core::Result<void> judge_series(const storage::WriteBatch& batch, size_t i,
+                                  const Identity& identity, storage::Log& log,
+                                  storage::AppendSummary& summary);
+  void judge_floats(Series& series, std::span<const model::Sample> samples,
+                    storage::AppendSummary& summary);
+  void judge_histograms(Series& series, std::span<const model::HistogramSample> samples,
+                        storage::AppendSummary& summary);
+  void judge_exemplars(const storage::WriteBatch& batch, const storage::BatchSeries& one,
+                       std::string_view labels, storage::AppendSummary& summary);
+  void judge_metadata(const storage::WriteBatch& batch);
+  core::Result<void> commit_piece(storage::Log& log);
+  void refuse(storage::AppendSummary& summary, storage::RefusalReason reason, const Series& series,
+              int64_t time_ms) const;
+  std::optional<double> find_float(const Series& series, int64_t time_ms) const;
+
+  // Under both locks.
+  void apply(storage::LogPosition position, const storage::LogBatch& batch,
+             std::span<const SeriesRef> refs);
+  void apply_float(Series& series, SeriesRef ref, const model::Sample& sample);
+  void apply_histogram(Series& series, const model::HistogramSample& sample);
+  void note_position(int64_t time_ms, storage::LogPosition position);
+  void seal(Series& series);
+  void seal_histograms(SeriesExtra& extra, size_t keep);
+  void retire(Chunk* chunk);
+  void free_retired();
+  void forget_samples(Series& series, int64_t before_ms);
+
+  std::string labels_of(const Series& series) const;
+
+  const model::TenantId tenant_;
+  const EngineOptions& options_;
+  const IdentityHasher& hasher_;
+  std::atomic<uint64_t>& next_series_id_;
+
+  mutable std::mutex write_mutex_;
+  mutable std::mutex data_mutex_;
+
+  // Written under both locks, read under either.
+  LabelIndex index_;
+  SeriesSlots series_;
+  ExemplarRing exemplars_;
+  std::map<std::string, model::Metadata> metadata_;
+  std::map<int64_t, storage::LogPosition> range_positions_;  // start of range -> first record
+  uint64_t chunk_count_ = 0;
+  std::atomic<int64_t> newest_ms_ = kNoTime;
+  int64_t noted_start_ms_ = 0;  // the range that note_position() saw last
+  int64_t noted_end_ms_ = 0;
+  std::vector<RetiredChunk> retired_;
+
+  // Protected by write_mutex_.
+  IdentityTable table_;
+  size_t alias_count_ = 0;
+  std::optional<storage::LogPosition> last_position_;
+  uint32_t batch_number_ = 0;
+  int64_t now_ms_ = 0;                 // of the append that runs
+  int64_t horizon_ms_ = kNoTime;       // older is refused
+  int64_t late_horizon_ms_ = kNoTime;  // older is refused when out of order
+  storage::LogBatch piece_;            // judged, not yet logged
+  std::vector<SeriesRef> piece_refs_;
+  std::deque<std::string> piece_labels_;
+  std::vector<SeriesRef> refs_;  // of the batch's series
+  std::vector<PairId> pair_scratch_;
+  std::vector<model::Sample> sorted_;
+  std::unordered_map<uint64_t, SeriesRef> by_id_;  // during replay
+  std::vector<int64_t> seal_times_;
+  std::vector<double> seal_values_;
+  std::string seal_bytes_;
+  mutable std::vector<int64_t> find_times_;  // find_float()'s
+  mutable std::vector<double> find_values_;
+
+  std::atomic<int64_t> closed_before_ms_ = kNoTime;
+  std::atomic<int64_t> read_from_ms_ = kNoTime;
+  std::optional<uint64_t> hidden_epoch_;  // the maintaining thread's
+  mutable ReaderEpochs chunk_epochs_;     // held while decoding
+  mutable ReaderEpochs view_epochs_;      // held for the life of a series set
+};
+
+}  // namespace tsdb

@@ -1,0 +1,639 @@
+// Judging and applying: the way into the head.
+
+#include "core/metrics.h"
+#include "tsdb/head.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace tsdb {
+
+using core::ErrorCode;
+using core::Result;
+using model::HistogramSample;
+using model::Sample;
+using storage::AppendSummary;
+using storage::BatchSeries;
+using storage::LogBatch;
+using storage::LogPosition;
+using storage::RefusalReason;
+using storage::WriteBatch;
+
+namespace {
+
+constexpr SeriesRef kRefused = UINT32_MAX;
+constexpr size_t kPrefetchAhead = 12;
+// A chunk in the head: short enough that a five-minute query decodes little.
+constexpr uint32_t kChunkTarget = 128;
+constexpr size_t kHistogramChunk = 32;
+// A log record has a size limit; a larger batch becomes several.
+constexpr size_t kPieceSeriesMax = 16'384;
+constexpr size_t kPieceSamplesMax = 131'072;
+constexpr size_t kPieceHistogramsMax = 4'096;
+// A set of labels of that size is an attack or a bug, and the log must hold it.
+constexpr size_t kLabelBytesMax = 65'536;
+// Other spellings of the label sets of known series, remembered up to this many.
+constexpr size_t kAliasesMin = 4'096;
+constexpr size_t kMetadataMax = 100'000;  // metrics per tenant
+constexpr size_t kRetiredMax = 1'024;
+
+bool is_sorted_rising(std::span<const Sample> samples) {
+  for (size_t i = 1; i < samples.size(); ++i) {
+    if (samples[i].timestamp_ms <= samples[i - 1].timestamp_ms) return false;
+  }
+  return true;
+}
+
+uint64_t buckets_of(const std::vector<model::BucketSpan>& spans) {
+  uint64_t count = 0;
+  for (const model::BucketSpan& span : spans) count += span.length;
+  return count;
+}
+
+// Why a histogram cannot be stored; empty when it can.
+std::string_view defect_of(const model::Histogram& one) {
+  const bool custom = one.schema == model::kCustomBucketsSchema;
+  if (!custom && (one.schema < -4 || one.schema > 8)) return "unknown schema";
+  if (buckets_of(one.positive_spans) != one.positive_counts.size() ||
+      buckets_of(one.negative_spans) != one.negative_counts.size()) {
+    return "spans and bucket counts differ in number";
+  }
+  if (custom != !one.custom_bounds.empty() && !one.positive_counts.empty()) {
+    return "custom bounds do not go with the schema";
+  }
+  for (const auto* counts : {&one.positive_counts, &one.negative_counts}) {
+    for (const double count : *counts) {
+      if (count < 0) return "a bucket has a negative count";
+    }
+  }
+  return {};
+}
+
+bool same_histogram(const model::Histogram& a, const model::Histogram& b) {
+  std::string a_bytes;
+  std::string b_bytes;
+  encoding::append_histogram_chunk(a_bytes, std::vector<HistogramSample>{{0, a}});
+  encoding::append_histogram_chunk(b_bytes, std::vector<HistogramSample>{{0, b}});
+  return a_bytes == b_bytes;  // equal as bits: also NaN sums
+}
+
+core::Counter& appended_counter() {
+  static core::Counter& counter =
+      core::counter("petrel_tsdb_head_samples_appended_total", "Samples stored in the head.");
+  return counter;
+}
+
+}  // namespace
+
+Head::Head(model::TenantId tenant, const EngineOptions& options, const IdentityHasher& hasher,
+           std::atomic<uint64_t>& next_series_id)
+    : tenant_(std::move(tenant)),
+      options_(options),
+      hasher_(hasher),
+      next_series_id_(next_series_id),
+      exemplars_(options.exemplars_max) {
+  index_.set_pairs_of([this](SeriesRef ref) { return series_.at(ref).pair_ids(); });
+}
+
+std::string Head::labels_of(const Series& series) const {
+  std::string bytes;
+  for (const PairId pair : series.pair_ids()) bytes.append(index_.pair_bytes(pair));
+  return bytes;
+}
+
+void Head::refuse(AppendSummary& summary, RefusalReason reason, const Series& series,
+                  int64_t time_ms) const {
+  std::string example;
+  if (summary.examples.size() < AppendSummary::kExamplesMax) {
+    example = fmt::format("{} at {}: {}", model::LabelsView(labels_of(series)).to_string(), time_ms,
+                          storage::refusal_reason_name(reason));
+  }
+  summary.refuse(reason, 1, std::move(example));
+}
+
+SeriesRef Head::create_series(std::string_view canonical, const Identity& identity, uint64_t id) {
+  const std::lock_guard data(data_mutex_);
+  const SeriesRef ref = series_.add();
+  Series& series = series_.at(ref);
+  pair_scratch_.clear();
+  index_.add(ref, model::LabelsView(canonical), pair_scratch_);
+  series.id = id;
+  series.identity = identity;
+  series.pairs = std::make_unique_for_overwrite<PairId[]>(pair_scratch_.size());
+  std::copy(pair_scratch_.begin(), pair_scratch_.end(), series.pairs.get());
+  series.pair_count = static_cast<uint16_t>(pair_scratch_.size());
+  table_.insert(identity, ref);
+  return ref;
+}
+
+// Bytes that are not in the table: a new series, or another spelling of a known one.
+Result<SeriesRef> Head::intern(std::string_view raw, const Identity& identity) {
+  if (const auto found = table_.find(identity)) return *found;  // earlier in this batch
+  if (raw.size() > kLabelBytesMax) {
+    return core::fail(ErrorCode::InvalidArgument, "labels take {} bytes, allowed are {}",
+                      raw.size(), kLabelBytesMax);
+  }
+  const model::Labels labels = TRY(model::canonical(model::LabelsView(raw)));
+  const bool is_alias = labels.bytes() != raw;
+  const Identity canonical_identity = is_alias ? hasher_(labels.bytes()) : identity;
+  std::optional<SeriesRef> ref = table_.find(canonical_identity);
+  if (!ref) {
+    if (options_.series_max != 0 && index_.live_count() >= options_.series_max) {
+      return core::fail(ErrorCode::LimitExceeded, "{}: the tenant has {} series, allowed are {}",
+                        labels.to_string(), index_.live_count(), options_.series_max);
+    }
+    if (series_.next() >= kRefused - 1) {
+      return core::fail(ErrorCode::LimitExceeded,
+                        "{}: series references are used up, restart to number them anew",
+                        labels.to_string());
+    }
+    ref = create_series(labels.bytes(), canonical_identity, next_series_id_++);
+  }
+  if (is_alias && alias_count_ < kAliasesMin + 2 * index_.live_count()) {
+    table_.insert(identity, *ref);
+    ++alias_count_;
+  }
+  return *ref;
+}
+
+void Head::resolve(const WriteBatch& batch, std::span<const Identity> identities,
+                   AppendSummary& summary) {
+  const size_t count = identities.size();
+  refs_.resize(count);
+  for (size_t i = 0; i < std::min(kPrefetchAhead, count); ++i) table_.prefetch(identities[i]);
+  for (size_t i = 0; i < count; ++i) {
+    if (i + kPrefetchAhead < count) table_.prefetch(identities[i + kPrefetchAhead]);
+    refs_[i] = table_.find(identities[i]).value_or(kRefused);
+  }
+  for (size_t i = 0; i < count; ++i) {
+    if (refs_[i] != kRefused) continue;
+    const BatchSeries& one = batch.series[i];
+    Result<SeriesRef> ref = intern(one.labels, identities[i]);
+    if (ref) {
+      refs_[i] = *ref;
+      continue;
+    }
+    const auto reason = ref.error().code == ErrorCode::LimitExceeded ? RefusalReason::LimitExceeded
+                                                                     : RefusalReason::InvalidLabels;
+    const uint64_t samples =
+        (one.samples_end - one.samples_begin) + (one.histograms_end - one.histograms_begin);
+    summary.refuse(reason, std::max<uint64_t>(samples, 1), std::move(ref.error().message));
+  }
+}
+
+Result<std::optional<LogPosition>> Head::append(const WriteBatch& batch, int64_t now_ms,
+                                                storage::Log& log, AppendSummary& summary) {
+  // Hashing reads all label bytes: before the lock.
+  thread_local std::vector<Identity> identities;
+  identities.resize(batch.series.size());
+  for (size_t i = 0; i < batch.series.size(); ++i) identities[i] = hasher_(batch.series[i].labels);
+
+  const std::lock_guard write(write_mutex_);
+  const uint64_t stored_before = summary.stored;
+  now_ms_ = now_ms;
+  const int64_t newest = newest_ms(now_ms);
+  const int64_t closed = closed_before_ms_;
+  const auto behind = [&](int64_t window) {
+    return newest == kNoTime ? closed : std::max(closed, newest - window);
+  };
+  horizon_ms_ = behind(std::max(options_.out_of_order_window_ms, options_.block_range_ms / 2));
+  late_horizon_ms_ = behind(options_.out_of_order_window_ms);
+
+  resolve(batch, identities, summary);
+  piece_.clear();
+  piece_refs_.clear();
+  piece_labels_.clear();
+  ++batch_number_;
+  judge_metadata(batch);
+  for (size_t i = 0; i < batch.series.size(); ++i) {
+    if (i + kPrefetchAhead < refs_.size() && refs_[i + kPrefetchAhead] != kRefused) {
+      series_.prefetch(refs_[i + kPrefetchAhead]);
+    }
+    if (i + kPrefetchAhead / 2 < refs_.size() && refs_[i + kPrefetchAhead / 2] != kRefused) {
+      series_.at(refs_[i + kPrefetchAhead / 2]).open.prefetch();
+    }
+    if (refs_[i] == kRefused) continue;
+    TRY(judge_series(batch, i, identities[i], log, summary));
+  }
+  TRY(commit_piece(log));
+  appended_counter().add(static_cast<double>(summary.stored - stored_before));
+  return last_position_;
+}
+
+Result<void> Head::judge_series(const WriteBatch& batch, size_t i, const Identity& identity,
+                                storage::Log& log, AppendSummary& summary) {
+  const SeriesRef ref = refs_[i];
+  Series& series = series_.at(ref);
+  // The same series a second time is judged against what the first one left.
+  if (series.batch == batch_number_ || piece_refs_.size() >= kPieceSeriesMax ||
+      piece_.samples.size() >= kPieceSamplesMax ||
+      piece_.histograms.size() >= kPieceHistogramsMax) {
+    TRY(commit_piece(log));
+  }
+  series.batch = batch_number_;
+
+  const BatchSeries& one = batch.series[i];
+  const size_t samples_before = piece_.samples.size();
+  const size_t histograms_before = piece_.histograms.size();
+  const size_t exemplars_before = piece_.exemplars.size();
+  if (one.samples_end != one.samples_begin) judge_floats(series, batch.samples_of(one), summary);
+  if (one.histograms_end != one.histograms_begin) {
+    judge_histograms(series, batch.histograms_of(one), summary);
+  }
+  std::string_view labels = one.labels;
+  if (!(identity == series.identity)) {
+    labels = piece_labels_.emplace_back(labels_of(series));
+  }
+  if (one.exemplars_end != one.exemplars_begin) judge_exemplars(batch, one, labels, summary);
+  if (piece_.samples.size() == samples_before && piece_.histograms.size() == histograms_before &&
+      piece_.exemplars.size() == exemplars_before) {
+    return {};
+  }
+  piece_refs_.push_back(ref);
+  piece_.series.push_back({.id = series.id,
+                           .labels = labels,
+                           .is_new = !series.logged,
+                           .samples_end = static_cast<uint32_t>(piece_.samples.size()),
+                           .histograms_end = static_cast<uint32_t>(piece_.histograms.size()),
+                           .exemplars_end = static_cast<uint32_t>(piece_.exemplars.size())});
+  return {};
+}
+
+void Head::judge_floats(Series& series, std::span<const Sample> samples, AppendSummary& summary) {
+  if (samples.size() > 1 && !is_sorted_rising(samples)) {
+    sorted_.assign(samples.begin(), samples.end());
+    std::stable_sort(sorted_.begin(), sorted_.end(), [](const Sample& a, const Sample& b) {
+      return a.timestamp_ms < b.timestamp_ms;
+    });
+    size_t kept = 1;
+    for (size_t i = 1; i < sorted_.size(); ++i) {
+      if (sorted_[i].timestamp_ms != sorted_[kept - 1].timestamp_ms) {
+        sorted_[kept++] = sorted_[i];
+      } else if (model::same_bits(sorted_[i].value, sorted_[kept - 1].value)) {
+        ++summary.duplicates;
+      } else {
+        refuse(summary, RefusalReason::Conflict, series, sorted_[i].timestamp_ms);
+      }
+    }
+    samples = std::span(sorted_).first(kept);
+  }
+  for (const Sample& sample : samples) {
+    const int64_t time = sample.timestamp_ms;
+    if (time > now_ms_ + options_.ahead_max_ms) {
+      refuse(summary, RefusalReason::TooFarAhead, series, time);
+      continue;
+    }
+    if (time < horizon_ms_) {
+      refuse(summary, RefusalReason::TooOld, series, time);
+      continue;
+    }
+    if (series.extra != nullptr && series.extra->last_histogram_ms == time) {
+      refuse(summary, RefusalReason::Conflict, series, time);
+      continue;
+    }
+    if (time <= series.last_time_ms) {
+      const std::optional<double> stored = find_float(series, time);
+      if (stored && model::same_bits(*stored, sample.value)) {
+        ++summary.duplicates;
+        continue;
+      }
+      if (stored || time < late_horizon_ms_) {
+        refuse(summary, stored ? RefusalReason::Conflict : RefusalReason::OutOfOrder, series, time);
+        continue;
+      }
+    }
+    piece_.samples.push_back(sample);
+    ++summary.stored;
+  }
+}
+
+std::optional<double> Head::find_float(const Series& series, int64_t time_ms) const {
+  if (time_ms == series.last_time_ms) return series.last_value;
+  for (size_t i = series.open.size(); i-- > 0 && series.open.time_ms(i) >= time_ms;) {
+    if (series.open.time_ms(i) == time_ms) return series.open.value(i);
+  }
+  for (const Chunk* chunk = series.chunks; chunk != nullptr && chunk->max_time_ms >= time_ms;
+       chunk = chunk->prev) {
+    if (chunk->min_time_ms > time_ms) continue;
+    find_times_.clear();
+    find_values_.clear();
+    ENSURE(encoding::decode_float_chunk(chunk->bytes(), find_times_, find_values_).has_value());
+    const auto at = std::lower_bound(find_times_.begin(), find_times_.end(), time_ms);
+    if (at != find_times_.end() && *at == time_ms) {
+      return find_values_[static_cast<size_t>(at - find_times_.begin())];
+    }
+  }
+  if (series.extra == nullptr) return std::nullopt;
+  const auto& late = series.extra->late;
+  const auto at = std::lower_bound(
+      late.begin(), late.end(), time_ms,
+      [](const Sample& sample, int64_t time) { return sample.timestamp_ms < time; });
+  if (at != late.end() && at->timestamp_ms == time_ms) return at->value;
+  return std::nullopt;
+}
+
+void Head::judge_histograms(Series& series, std::span<const HistogramSample> samples,
+                            AppendSummary& summary) {
+  int64_t last = series.extra == nullptr ? kNoTime : series.extra->last_histogram_ms;
+  for (const HistogramSample& sample : samples) {
+    const int64_t time = sample.timestamp_ms;
+    if (const std::string_view defect = defect_of(sample.histogram); !defect.empty()) {
+      summary.refuse(RefusalReason::InvalidSample, 1,
+                     fmt::format("{} at {}: {}", model::LabelsView(labels_of(series)).to_string(),
+                                 time, defect));
+      continue;
+    }
+    if (time > now_ms_ + options_.ahead_max_ms) {
+      refuse(summary, RefusalReason::TooFarAhead, series, time);
+      continue;
+    }
+    if (time < horizon_ms_) {
+      refuse(summary, RefusalReason::TooOld, series, time);
+      continue;
+    }
+    if (time == last && series.extra != nullptr && last == series.extra->last_histogram_ms) {
+      const bool same =
+          same_histogram(series.extra->open_histograms.back().histogram, sample.histogram);
+      if (same) ++summary.duplicates;
+      if (!same) refuse(summary, RefusalReason::Conflict, series, time);
+      continue;
+    }
+    if (time == series.last_time_ms) {
+      refuse(summary, RefusalReason::Conflict, series, time);
+      continue;
+    }
+    // Late histograms are refused: no sender orders them so, and merging is not built.
+    if (time <= last) {
+      refuse(summary, RefusalReason::OutOfOrder, series, time);
+      continue;
+    }
+    last = time;
+    piece_.histograms.push_back(sample);
+    ++summary.stored;
+  }
+}
+
+void Head::judge_exemplars(const WriteBatch& batch, const BatchSeries& one, std::string_view labels,
+                           AppendSummary& summary) {
+  for (const model::Exemplar& given : batch.exemplars_of(one)) {
+    model::Exemplar exemplar = given;
+    if (exemplar.timestamp_ms == 0) {
+      exemplar.timestamp_ms = one.samples_end != one.samples_begin
+                                  ? batch.samples[one.samples_end - 1].timestamp_ms
+                                  : now_ms_;
+    }
+    switch (exemplars_.judge(labels, exemplar)) {
+      case ExemplarRing::Verdict::New:
+        piece_.exemplars.push_back(std::move(exemplar));
+        break;
+      case ExemplarRing::Verdict::Duplicate:
+        break;
+      case ExemplarRing::Verdict::OutOfOrder:
+        summary.refuse(RefusalReason::OutOfOrder, 1,
+                       fmt::format("{}: exemplar at {} is older than the newest one",
+                                   model::LabelsView(labels).to_string(), exemplar.timestamp_ms));
+        break;
+    }
+  }
+}
+
+void Head::judge_metadata(const WriteBatch& batch) {
+  for (const model::Metadata& one : batch.metadata) {
+    const auto known = metadata_.find(one.metric);
+    if (known != metadata_.end() ? known->second == one : metadata_.size() >= kMetadataMax) {
+      continue;
+    }
+    piece_.metadata.push_back(one);
+  }
+}
+
+Result<void> Head::commit_piece(storage::Log& log) {
+  ++batch_number_;
+  if (piece_.empty()) return {};
+  piece_.tenant = tenant_;
+  piece_.accepted_at_ms = now_ms_;
+  Result<LogPosition> position = log.append(piece_);
+  if (!position) {
+    core::Error& error = position.error();
+    if (error.code != ErrorCode::TooLarge) error.code = ErrorCode::Unavailable;
+    return tl::unexpected(std::move(position).context("append to the log").error());
+  }
+  last_position_ = *position;
+  {
+    const std::lock_guard data(data_mutex_);
+    apply(*position, piece_, piece_refs_);
+  }
+  piece_.clear();
+  piece_refs_.clear();
+  piece_labels_.clear();
+  return {};
+}
+
+void Head::apply(LogPosition position, const LogBatch& batch, std::span<const SeriesRef> refs) {
+  uint32_t sample = 0;
+  uint32_t histogram = 0;
+  uint32_t exemplar = 0;
+  for (size_t i = 0; i < batch.series.size(); ++i) {
+    if (i + kPrefetchAhead < refs.size() && refs[i + kPrefetchAhead] != kRefused) {
+      series_.prefetch(refs[i + kPrefetchAhead]);
+    }
+    const storage::LogSeries& one = batch.series[i];
+    if (refs[i] == kRefused) {
+      sample = one.samples_end;
+      histogram = one.histograms_end;
+      exemplar = one.exemplars_end;
+      continue;
+    }
+    Series& series = series_.at(refs[i]);
+    series.logged = true;
+    for (; sample < one.samples_end; ++sample) {
+      note_position(batch.samples[sample].timestamp_ms, position);
+      apply_float(series, refs[i], batch.samples[sample]);
+    }
+    for (; histogram < one.histograms_end; ++histogram) {
+      note_position(batch.histograms[histogram].timestamp_ms, position);
+      apply_histogram(series, batch.histograms[histogram]);
+    }
+    if (exemplar == one.exemplars_end) continue;
+    const std::string labels = labels_of(series);
+    for (; exemplar < one.exemplars_end; ++exemplar) {
+      if (exemplars_.judge(labels, batch.exemplars[exemplar]) == ExemplarRing::Verdict::New) {
+        exemplars_.add(labels, batch.exemplars[exemplar]);
+      }
+    }
+  }
+  for (const model::Metadata& one : batch.metadata) metadata_[one.metric] = one;
+  if (retired_.size() > kRetiredMax) free_retired();
+}
+
+void Head::note_position(int64_t time_ms, LogPosition position) {
+  if (time_ms > newest_ms_) newest_ms_ = time_ms;
+  if (time_ms >= noted_start_ms_ && time_ms < noted_end_ms_) return;
+  const int64_t range = options_.block_range_ms;
+  int64_t start = time_ms - time_ms % range;
+  if (start > time_ms) start -= range;  // before 1970
+  range_positions_.try_emplace(start, position);
+  noted_start_ms_ = start;
+  noted_end_ms_ = start + range;
+}
+
+void Head::apply_float(Series& series, SeriesRef ref, const Sample& sample) {
+  const int64_t time = sample.timestamp_ms;
+  if (time > series.last_time_ms || series.last_time_ms == kNoTime) {
+    // The first chunk ends at a place of its own, so that the series of one scrape do
+    // not all seal in the same request.
+    const size_t full =
+        series.chunks == nullptr ? OpenChunk::kCapacityMax / 2 + ref % 17 : OpenChunk::kCapacityMax;
+    if (series.open.size() >= full || !series.open.fits(time)) seal(series);
+    series.open.add(time, sample.value);
+    series.last_time_ms = time;
+    series.last_value = sample.value;
+    return;
+  }
+  if (series.extra == nullptr) series.extra = std::make_unique<SeriesExtra>();
+  auto& late = series.extra->late;
+  const auto at =
+      std::lower_bound(late.begin(), late.end(), time,
+                       [](const Sample& one, int64_t wanted) { return one.timestamp_ms < wanted; });
+  late.insert(at, sample);
+}
+
+void Head::seal(Series& series) {
+  seal_times_.clear();
+  seal_values_.clear();
+  Chunk* prev = series.chunks;
+  const bool joins = prev != nullptr && prev->count + series.open.size() <= kChunkTarget;
+  if (joins) {
+    ENSURE(encoding::decode_float_chunk(prev->bytes(), seal_times_, seal_values_).has_value());
+  }
+  series.open.copy_to(seal_times_, seal_values_);
+  seal_bytes_.clear();
+  encoding::append_float_chunk(seal_bytes_, seal_times_, seal_values_);
+  Chunk* const sealed =
+      Chunk::create(seal_bytes_, seal_times_.front(), seal_times_.back(), seal_times_.size());
+  sealed->prev = joins ? prev->prev : prev;
+  series.chunks = sealed;
+  series.open.clear();
+  ++chunk_count_;
+  if (joins) retire(prev);
+}
+
+void Head::apply_histogram(Series& series, const HistogramSample& sample) {
+  if (series.extra == nullptr) series.extra = std::make_unique<SeriesExtra>();
+  SeriesExtra& extra = *series.extra;
+  if (sample.timestamp_ms <= extra.last_histogram_ms) return;  // a replay of what is there
+  if (extra.open_histograms.size() > kHistogramChunk) seal_histograms(extra, 1);
+  extra.open_histograms.push_back(sample);
+  extra.last_histogram_ms = sample.timestamp_ms;
+}
+
+void Head::seal_histograms(SeriesExtra& extra, size_t keep) {
+  auto& open = extra.open_histograms;
+  const std::span<const HistogramSample> sealed = std::span(open).first(open.size() - keep);
+  seal_bytes_.clear();
+  encoding::append_histogram_chunk(seal_bytes_, sealed);
+  Chunk* const chunk = Chunk::create(seal_bytes_, sealed.front().timestamp_ms,
+                                     sealed.back().timestamp_ms, sealed.size());
+  chunk->prev = extra.histogram_chunks;
+  extra.histogram_chunks = chunk;
+  ++chunk_count_;
+  open.erase(open.begin(), open.end() - static_cast<ptrdiff_t>(keep));
+}
+
+void Head::retire(Chunk* chunk) {
+  --chunk_count_;
+  if (chunk_epochs_.idle()) return Chunk::destroy(chunk);
+  retired_.push_back({chunk_epochs_.close(), chunk});
+}
+
+void Head::free_retired() {
+  std::erase_if(retired_, [&](const RetiredChunk& one) {
+    if (!chunk_epochs_.is_over(one.epoch)) return false;
+    Chunk::destroy(one.chunk);
+    return true;
+  });
+}
+
+// --- Replay
+
+void Head::restore_series(uint64_t id, std::string_view labels) {
+  const std::lock_guard write(write_mutex_);
+  const Identity identity = hasher_(labels);
+  std::optional<SeriesRef> ref = table_.find(identity);
+  if (!ref) ref = create_series(labels, identity, id < kOwnIdEnd ? id : next_series_id_++);
+  const std::lock_guard data(data_mutex_);
+  Series& series = series_.at(*ref);
+  if (id < kOwnIdEnd) series.id = std::max(series.id, id);  // of two lives the later one goes on
+  series.logged = true;
+  by_id_.insert_or_assign(id, *ref);
+}
+
+void Head::restore_metadata(const model::Metadata& metadata) {
+  const std::lock_guard write(write_mutex_);
+  const std::lock_guard data(data_mutex_);
+  metadata_[metadata.metric] = metadata;
+}
+
+void Head::restore_exemplar(std::string_view labels, const model::Exemplar& exemplar) {
+  const std::lock_guard write(write_mutex_);
+  const std::lock_guard data(data_mutex_);
+  exemplars_.add(labels, exemplar);
+}
+
+uint64_t Head::replay(LogPosition position, const LogBatch& batch) {
+  const int64_t closed = closed_before_ms_;
+  refs_.clear();
+  uint64_t unknown = 0;
+  uint32_t begin = 0;
+  for (const storage::LogSeries& one : batch.series) {
+    if (!one.labels.empty()) restore_series(one.id, one.labels);
+    const auto found = by_id_.find(one.id);
+    refs_.push_back(found == by_id_.end() ? kRefused : found->second);
+    if (found == by_id_.end()) unknown += one.samples_end - begin;
+    begin = one.samples_end;
+  }
+
+  const std::lock_guard write(write_mutex_);
+  const std::lock_guard data(data_mutex_);
+  // What blocks hold, and what an earlier record holds already, is left out.
+  LogBatch& kept = piece_;
+  kept.clear();
+  kept.metadata = batch.metadata;
+  uint32_t sample = 0;
+  uint32_t histogram = 0;
+  uint32_t exemplar = 0;
+  for (size_t i = 0; i < batch.series.size(); ++i) {
+    storage::LogSeries one = batch.series[i];
+    for (; sample < one.samples_end; ++sample) {
+      const Sample& given = batch.samples[sample];
+      if (given.timestamp_ms < closed || refs_[i] == kRefused) continue;
+      const Series& series = series_.at(refs_[i]);
+      const bool is_late = given.timestamp_ms <= series.last_time_ms;
+      if (is_late && find_float(series, given.timestamp_ms)) continue;
+      kept.samples.push_back(given);
+    }
+    for (; histogram < one.histograms_end; ++histogram) {
+      if (batch.histograms[histogram].timestamp_ms >= closed) {
+        kept.histograms.push_back(batch.histograms[histogram]);
+      }
+    }
+    for (; exemplar < one.exemplars_end; ++exemplar) {
+      kept.exemplars.push_back(batch.exemplars[exemplar]);
+    }
+    one.samples_end = static_cast<uint32_t>(kept.samples.size());
+    one.histograms_end = static_cast<uint32_t>(kept.histograms.size());
+    one.exemplars_end = static_cast<uint32_t>(kept.exemplars.size());
+    kept.series.push_back(one);
+  }
+  apply(position, kept, refs_);
+  kept.clear();
+  return unknown;
+}
+
+void Head::finish_replay() {
+  const std::lock_guard write(write_mutex_);
+  by_id_ = {};
+  noted_start_ms_ = noted_end_ms_ = 0;
+}
+
+}  // namespace tsdb

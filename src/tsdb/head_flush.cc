@@ -1,0 +1,181 @@
+// Making room: closing, hiding and forgetting time ranges that blocks hold.
+
+#include "tsdb/head.h"
+
+#include <algorithm>
+
+namespace tsdb {
+
+using model::TimeRange;
+
+namespace {
+
+// Series looked at per hold of the locks, so that appends wait for microseconds.
+constexpr size_t kSliceSize = 1024;
+
+void destroy_chain(Chunk* newest) {
+  while (newest != nullptr) Chunk::destroy(std::exchange(newest, newest->prev));
+}
+
+// Cuts the chunks that end before `before_ms` off the chain.
+size_t cut_chain(Chunk*& newest, int64_t before_ms) {
+  Chunk** link = &newest;
+  while (*link != nullptr && (*link)->max_time_ms >= before_ms) link = &(*link)->prev;
+  Chunk* gone = std::exchange(*link, nullptr);
+  size_t count = 0;
+  while (gone != nullptr) {
+    Chunk::destroy(std::exchange(gone, gone->prev));
+    ++count;
+  }
+  return count;
+}
+
+template <typename SampleType>
+void cut_samples(std::vector<SampleType>& samples, int64_t before_ms) {
+  std::erase_if(samples, [&](const SampleType& one) { return one.timestamp_ms < before_ms; });
+}
+
+}  // namespace
+
+Head::~Head() {
+  for (const SeriesRef ref : index_.all()) {
+    Series& series = series_.at(ref);
+    destroy_chain(series.chunks);
+    if (series.extra != nullptr) destroy_chain(series.extra->histogram_chunks);
+  }
+  for (const RetiredChunk& one : retired_) Chunk::destroy(one.chunk);
+}
+
+int64_t Head::newest_ms(int64_t now_ms) const {
+  const int64_t newest = newest_ms_;
+  return newest == kNoTime ? kNoTime : std::min(newest, now_ms + options_.ahead_max_ms);
+}
+
+void Head::set_newest_at_least(int64_t time_ms) {
+  const std::lock_guard write(write_mutex_);
+  newest_ms_ = std::max(newest_ms_.load(), time_ms);
+}
+
+std::optional<TimeRange> Head::next_range(std::optional<int64_t> after_start_ms) const {
+  const std::lock_guard data(data_mutex_);
+  const auto found =
+      after_start_ms ? range_positions_.upper_bound(*after_start_ms) : range_positions_.begin();
+  if (found == range_positions_.end()) return std::nullopt;
+  return TimeRange{found->first, found->first + options_.block_range_ms};
+}
+
+std::vector<std::string> Head::copy_labels(std::span<const SeriesRef> refs,
+                                           std::vector<PairId>& pairs,
+                                           std::vector<uint64_t>& begins) const {
+  std::vector<std::string> texts;
+  begins.assign(1, 0);
+  for (size_t at = 0; at < refs.size(); at += kSliceSize) {
+    const std::lock_guard data(data_mutex_);
+    texts.resize(std::max(texts.size(), index_.pair_slots()));
+    for (size_t i = at; i < std::min(at + kSliceSize, refs.size()); ++i) {
+      for (const PairId pair : series_.at(refs[i]).pair_ids()) {
+        if (texts[pair].empty()) texts[pair] = index_.pair_bytes(pair);
+        pairs.push_back(pair);
+      }
+      begins.push_back(pairs.size());
+    }
+  }
+  return texts;
+}
+
+void Head::close_before(int64_t time_ms) {
+  const std::lock_guard write(write_mutex_);
+  closed_before_ms_ = std::max(closed_before_ms_.load(), time_ms);
+}
+
+std::vector<SeriesRef> Head::all_series() const {
+  const std::lock_guard data(data_mutex_);
+  return index_.all();
+}
+
+void Head::for_each_series(
+    const std::function<void(uint64_t id, const std::string& labels)>& visit) const {
+  std::vector<std::pair<uint64_t, std::string>> slice;
+  const std::vector<SeriesRef> refs = all_series();
+  for (size_t at = 0; at < refs.size(); at += kSliceSize) {
+    slice.clear();
+    {
+      const std::lock_guard data(data_mutex_);
+      for (size_t i = at; i < std::min(at + kSliceSize, refs.size()); ++i) {
+        const Series* series = series_.find(refs[i]);
+        if (series != nullptr) slice.emplace_back(series->id, labels_of(*series));
+      }
+    }
+    for (const auto& [id, labels] : slice) visit(id, labels);
+  }
+}
+
+void Head::hide_before(int64_t time_ms) {
+  const std::lock_guard write(write_mutex_);
+  const std::lock_guard data(data_mutex_);
+  read_from_ms_ = std::max(read_from_ms_.load(), time_ms);
+  while (!range_positions_.empty() &&
+         range_positions_.begin()->first + options_.block_range_ms <= time_ms) {
+    range_positions_.erase(range_positions_.begin());
+  }
+  noted_start_ms_ = noted_end_ms_ = 0;
+  hidden_epoch_ = view_epochs_.close();
+}
+
+void Head::forget_samples(Series& series, int64_t before_ms) {
+  chunk_count_ -= cut_chain(series.chunks, before_ms);
+  if (!series.open.empty() && series.open.max_time_ms() < before_ms) series.open.clear();
+  if (series.extra == nullptr) return;
+  SeriesExtra& extra = *series.extra;
+  cut_samples(extra.late, before_ms);
+  cut_samples(extra.late_histograms, before_ms);
+  chunk_count_ -= cut_chain(extra.histogram_chunks, before_ms);
+  // The newest histogram stays while others do: duplicates are judged against it.
+  if (!extra.open_histograms.empty() && extra.last_histogram_ms < before_ms) {
+    extra.open_histograms.clear();
+    extra.last_histogram_ms = kNoTime;
+  }
+}
+
+bool Head::forget_hidden(uint64_t& series_dropped) {
+  if (!hidden_epoch_) return true;
+  if (!view_epochs_.is_over(*hidden_epoch_)) return false;
+  const int64_t before = read_from_ms_;
+  const std::vector<SeriesRef> refs = all_series();
+  std::vector<SeriesRef> empty;
+  // Chunks may still be pinned by readers that decode: those before `before` are not,
+  // readers of today's view do not capture them.
+  for (size_t at = 0; at < refs.size(); at += kSliceSize) {
+    const std::lock_guard write(write_mutex_);
+    const std::lock_guard data(data_mutex_);
+    for (size_t i = at; i < std::min(at + kSliceSize, refs.size()); ++i) {
+      Series& series = series_.at(refs[i]);
+      forget_samples(series, before);
+      if (!series.has_samples()) empty.push_back(refs[i]);
+    }
+  }
+  const std::lock_guard write(write_mutex_);
+  const std::lock_guard data(data_mutex_);
+  // Some may have been written to meanwhile.
+  std::erase_if(empty, [&](SeriesRef ref) { return series_.at(ref).has_samples(); });
+  index_.remove(empty, [&](SeriesRef ref) { return series_.at(ref).pair_ids(); });
+  const auto is_gone = [&](SeriesRef ref) {
+    return std::binary_search(empty.begin(), empty.end(), ref);
+  };
+  if (!empty.empty()) table_.remove_if(is_gone);
+  alias_count_ = table_.size() - index_.live_count();
+  for (const SeriesRef ref : empty) series_.remove(ref);
+  free_retired();
+  series_dropped += empty.size();
+  hidden_epoch_.reset();
+  return true;
+}
+
+storage::LogPosition Head::needed_from(const storage::Log& log) const {
+  const std::lock_guard write(write_mutex_);
+  storage::LogPosition needed = log.high();
+  for (const auto& [start, position] : range_positions_) needed = std::min(needed, position);
+  return needed;
+}
+
+}  // namespace tsdb

@@ -1,0 +1,302 @@
+// What readers take from the head: pointers under the lock, decoding outside of it.
+
+#include "tsdb/head.h"
+
+#include <algorithm>
+#include <numeric>
+
+namespace tsdb {
+
+using model::HistogramSample;
+using model::TimeRange;
+
+namespace {
+
+// Chunks of a series from the newest one on, put in order of time.
+void collect(const Chunk* newest, TimeRange range, std::vector<const Chunk*>& out) {
+  const auto begin = static_cast<ptrdiff_t>(out.size());
+  for (const Chunk* chunk = newest; chunk != nullptr && chunk->max_time_ms >= range.start_ms;
+       chunk = chunk->prev) {
+    if (chunk->min_time_ms < range.end_ms) out.push_back(chunk);
+  }
+  std::reverse(out.begin() + begin, out.end());
+}
+
+bool may_have_samples(const Series& series, TimeRange range) {
+  if (!series.open.empty() && series.open.time_ms(0) < range.end_ms &&
+      series.open.max_time_ms() >= range.start_ms) {
+    return true;
+  }
+  for (const Chunk* chunk = series.chunks; chunk != nullptr; chunk = chunk->prev) {
+    if (chunk->overlaps(range.start_ms, range.end_ms)) return true;
+    if (chunk->max_time_ms < range.start_ms) break;
+  }
+  return series.extra != nullptr;  // rare: looked at when read
+}
+
+}  // namespace
+
+void HeadCapture::clear() {
+  ends.clear();
+  label_bytes.clear();
+  chunks.clear();
+  open_times_ms.clear();
+  open_values.clear();
+  late.clear();
+  histogram_chunks.clear();
+  histograms.clear();
+  pin = {};
+}
+
+std::string_view HeadCapture::labels_of(size_t i) const {
+  const uint32_t begin = begin_of(i).labels;
+  return std::string_view(label_bytes).substr(begin, ends[i].labels - begin);
+}
+
+void clip_samples(std::vector<int64_t>& times_ms, std::vector<double>& values, size_t begin,
+                  TimeRange range) {
+  const auto first = times_ms.begin() + static_cast<ptrdiff_t>(begin);
+  if (first == times_ms.end()) return;
+  if (times_ms.back() >= range.end_ms) {
+    const auto end = std::lower_bound(first, times_ms.end(), range.end_ms);
+    times_ms.erase(end, times_ms.end());
+    values.resize(times_ms.size());
+  }
+  const auto again = times_ms.begin() + static_cast<ptrdiff_t>(begin);
+  if (again == times_ms.end() || *again >= range.start_ms) return;
+  const auto start = std::lower_bound(again, times_ms.end(), range.start_ms);
+  const ptrdiff_t gone = start - again;
+  times_ms.erase(again, start);
+  const auto first_value = values.begin() + static_cast<ptrdiff_t>(begin);
+  values.erase(first_value, first_value + gone);
+}
+
+void sort_samples(std::vector<int64_t>& times_ms, std::vector<double>& values, size_t begin) {
+  const size_t size = times_ms.size();
+  bool rising = true;
+  for (size_t i = begin + 1; i < size; ++i) rising &= times_ms[i - 1] < times_ms[i];
+  if (rising) return;
+  std::vector<model::Sample> samples(size - begin);
+  for (size_t i = begin; i < size; ++i) samples[i - begin] = {times_ms[i], values[i]};
+  std::stable_sort(samples.begin(), samples.end(),
+                   [](const model::Sample& a, const model::Sample& b) {
+                     return a.timestamp_ms < b.timestamp_ms;
+                   });
+  size_t at = begin;
+  for (const model::Sample& sample : samples) {
+    if (at > begin && times_ms[at - 1] == sample.timestamp_ms) continue;
+    times_ms[at] = sample.timestamp_ms;
+    values[at++] = sample.value;
+  }
+  times_ms.resize(at);
+  values.resize(at);
+}
+
+void sort_histograms(std::vector<HistogramSample>& histograms, size_t begin) {
+  const auto first = histograms.begin() + static_cast<ptrdiff_t>(begin);
+  const auto earlier = [](const HistogramSample& a, const HistogramSample& b) {
+    return a.timestamp_ms < b.timestamp_ms;
+  };
+  if (!std::is_sorted(first, histograms.end(), earlier)) {
+    std::stable_sort(first, histograms.end(), earlier);
+  }
+  histograms.erase(std::unique(first, histograms.end(),
+                               [](const HistogramSample& a, const HistogramSample& b) {
+                                 return a.timestamp_ms == b.timestamp_ms;
+                               }),
+                   histograms.end());
+}
+
+void append_samples(const HeadCapture& capture, size_t i, TimeRange range,
+                    storage::SeriesBatch& batch) {
+  const HeadCapture::Ends begin = capture.begin_of(i);
+  const HeadCapture::Ends end = capture.ends[i];
+  std::vector<int64_t>& times = batch.timestamps_ms;
+  std::vector<double>& values = batch.values;
+  for (uint32_t at = begin.chunks; at < end.chunks; ++at) {
+    const size_t before = times.size();
+    const Chunk& chunk = *capture.chunks[at];
+    ENSURE(encoding::decode_float_chunk(chunk.bytes(), times, values).has_value());
+    if (chunk.min_time_ms < range.start_ms || chunk.max_time_ms >= range.end_ms) {
+      clip_samples(times, values, before, range);
+    }
+  }
+  const size_t before = times.size();
+  const auto slice = [](const auto& column, uint32_t from, uint32_t to) {
+    return std::pair(column.begin() + from, column.begin() + to);
+  };
+  const auto [open_times, open_times_end] = slice(capture.open_times_ms, begin.open, end.open);
+  const auto [open_values, open_values_end] = slice(capture.open_values, begin.open, end.open);
+  times.insert(times.end(), open_times, open_times_end);
+  values.insert(values.end(), open_values, open_values_end);
+  clip_samples(times, values, before, range);
+  for (uint32_t at = begin.late; at < end.late; ++at) {
+    if (!range.contains(capture.late[at].timestamp_ms)) continue;
+    times.push_back(capture.late[at].timestamp_ms);
+    values.push_back(capture.late[at].value);
+  }
+
+  const size_t histograms_before = batch.histograms.size();
+  for (uint32_t at = begin.histogram_chunks; at < end.histogram_chunks; ++at) {
+    ENSURE(encoding::decode_histogram_chunk(capture.histogram_chunks[at]->bytes(), batch.histograms)
+               .has_value());
+  }
+  const auto [histograms, histograms_end] =
+      slice(capture.histograms, begin.histograms, end.histograms);
+  batch.histograms.insert(batch.histograms.end(), histograms, histograms_end);
+  const auto first = batch.histograms.begin() + static_cast<ptrdiff_t>(histograms_before);
+  batch.histograms.erase(
+      std::remove_if(first, batch.histograms.end(),
+                     [&](const HistogramSample& one) { return !range.contains(one.timestamp_ms); }),
+      batch.histograms.end());
+}
+
+std::vector<SeriesRef> Head::find(const model::Matchers& matchers, TimeRange range) const {
+  const std::lock_guard data(data_mutex_);
+  std::vector<SeriesRef> refs = find_series(index_, matchers);
+  range.start_ms = std::max(range.start_ms, read_from_ms_.load());
+  std::erase_if(refs, [&](SeriesRef ref) { return !may_have_samples(series_.at(ref), range); });
+  return refs;
+}
+
+void Head::capture(std::span<const SeriesRef> refs, TimeRange range, HeadCapture& out) const {
+  out.clear();
+  out.pin = ReaderEpochs::Pin(chunk_epochs_);
+  const std::lock_guard data(data_mutex_);
+  for (const SeriesRef ref : refs) {
+    const Series* found = series_.find(ref);
+    if (found == nullptr) {
+      out.ends.push_back(out.ends.empty() ? HeadCapture::Ends{} : out.ends.back());
+      continue;
+    }
+    const Series& series = *found;
+    for (const PairId pair : series.pair_ids()) out.label_bytes.append(index_.pair_bytes(pair));
+    collect(series.chunks, range, out.chunks);
+    if (!series.open.empty() && series.open.time_ms(0) < range.end_ms &&
+        series.open.max_time_ms() >= range.start_ms) {
+      series.open.copy_to(out.open_times_ms, out.open_values);
+    }
+    if (series.extra != nullptr) {
+      const SeriesExtra& extra = *series.extra;
+      out.late.insert(out.late.end(), extra.late.begin(), extra.late.end());
+      collect(extra.histogram_chunks, range, out.histogram_chunks);
+      out.histograms.insert(out.histograms.end(), extra.open_histograms.begin(),
+                            extra.open_histograms.end());
+      out.histograms.insert(out.histograms.end(), extra.late_histograms.begin(),
+                            extra.late_histograms.end());
+    }
+    out.ends.push_back({.labels = static_cast<uint32_t>(out.label_bytes.size()),
+                        .chunks = static_cast<uint32_t>(out.chunks.size()),
+                        .open = static_cast<uint32_t>(out.open_times_ms.size()),
+                        .late = static_cast<uint32_t>(out.late.size()),
+                        .histogram_chunks = static_cast<uint32_t>(out.histogram_chunks.size()),
+                        .histograms = static_cast<uint32_t>(out.histograms.size())});
+  }
+}
+
+std::vector<Identity> Head::identities(std::span<const SeriesRef> refs) const {
+  std::vector<Identity> result;
+  result.reserve(refs.size());
+  const std::lock_guard data(data_mutex_);
+  for (const SeriesRef ref : refs) {
+    const Series* series = series_.find(ref);
+    result.push_back(series == nullptr ? Identity{} : series->identity);
+  }
+  return result;
+}
+
+std::vector<std::string> Head::label_sets(std::span<const SeriesRef> refs) const {
+  std::vector<std::string> result;
+  result.reserve(refs.size());
+  const std::lock_guard data(data_mutex_);
+  for (const SeriesRef ref : refs) {
+    if (const Series* series = series_.find(ref)) result.push_back(labels_of(*series));
+  }
+  return result;
+}
+
+uint64_t Head::chunk_count() const {
+  const std::lock_guard data(data_mutex_);
+  return chunk_count_;
+}
+
+void Head::for_each_label(std::span<const SeriesRef> refs,
+                          const std::function<void(const LabelIndex&, PairId)>& visit) const {
+  const std::lock_guard data(data_mutex_);
+  std::vector<bool> seen(index_.pair_slots());
+  for (const SeriesRef ref : refs) {
+    const Series* series = series_.find(ref);
+    if (series == nullptr) continue;
+    for (const PairId pair : series->pair_ids()) {
+      if (seen[pair]) continue;
+      seen[pair] = true;
+      visit(index_, pair);
+    }
+  }
+}
+
+std::vector<model::Metadata> Head::metadata(const std::string& metric) const {
+  std::vector<model::Metadata> result;
+  const std::lock_guard data(data_mutex_);
+  if (!metric.empty()) {
+    const auto found = metadata_.find(metric);
+    if (found != metadata_.end()) result.push_back(found->second);
+    return result;
+  }
+  for (const auto& [name, one] : metadata_) result.push_back(one);
+  return result;
+}
+
+void Head::for_each_exemplar(const ExemplarRing::Visitor& visit) const {
+  const std::lock_guard data(data_mutex_);
+  exemplars_.for_each(visit);
+}
+
+size_t Head::series_count() const {
+  const std::lock_guard data(data_mutex_);
+  return index_.live_count();
+}
+
+void Head::fill_stats(EngineStats& stats, size_t top) const {
+  const auto keep_top = [top](std::vector<NamedCount>& counts) {
+    const auto order = [](const NamedCount& a, const NamedCount& b) {
+      return a.count != b.count ? a.count > b.count : a.name < b.name;
+    };
+    const size_t kept = std::min(top, counts.size());
+    std::partial_sort(counts.begin(), counts.begin() + static_cast<ptrdiff_t>(kept), counts.end(),
+                      order);
+    counts.resize(kept);
+  };
+  {
+    const std::lock_guard data(data_mutex_);
+    stats.series = index_.live_count();
+    stats.label_pairs = index_.pair_count();
+    stats.chunks = chunk_count_;
+    if (!range_positions_.empty()) {
+      stats.min_time_ms = std::max(range_positions_.begin()->first, closed_before_ms_.load());
+      stats.max_time_ms = newest_ms_;
+    }
+    for (const LabelIndex::Name& name : index_.names()) {
+      if (name.pairs.empty()) continue;
+      uint64_t bytes = 0;
+      for (const PairId pair : name.pairs) {
+        const model::Label label = index_.label(pair);
+        const uint64_t series = index_.refs_of(pair).size();
+        bytes += label.value.size();
+        if (name.text == model::kMetricName) {
+          stats.series_by_metric.push_back({std::string(label.value), series});
+        }
+        stats.series_by_label_pair.push_back({name.text + "=" + std::string(label.value), series});
+      }
+      // The list that grows with cardinality is cut as it is built.
+      keep_top(stats.series_by_label_pair);
+      stats.values_by_label.push_back({name.text, name.pairs.size()});
+      stats.bytes_by_label.push_back({name.text, bytes});
+    }
+  }
+  keep_top(stats.series_by_metric);
+  keep_top(stats.values_by_label);
+  keep_top(stats.bytes_by_label);
+}
+
+}  // namespace tsdb

@@ -1,0 +1,150 @@
+// One series in the head: a small open chunk that grows, and a chain of sealed chunks.
+//
+//   Series ─> OpenChunk (raw, at most 32 samples)
+//          └> Chunk (newest) ─> Chunk ─> ...      immutable, encoded
+//
+// Sealing joins the open chunk to the newest sealed one until that has kChunkTarget
+// samples: memory stays near the size of full chunks while only 32 samples are raw.
+
+#pragma once
+
+#include "encoding/chunk.h"
+#include "tsdb/identity.h"
+#include "tsdb/label_index.h"
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <memory>
+#include <span>
+#include <string_view>
+#include <vector>
+
+namespace tsdb {
+
+inline constexpr int64_t kNoTime = std::numeric_limits<int64_t>::min();
+
+// Encoded samples, allocated together with their bytes. Immutable but for `prev`.
+struct Chunk {
+  Chunk* prev = nullptr;  // older; guarded by the head's data lock
+  int64_t min_time_ms = 0;
+  int64_t max_time_ms = 0;
+  uint32_t size = 0;
+  uint32_t count = 0;
+
+  std::string_view bytes() const { return {reinterpret_cast<const char*>(this + 1), size}; }
+  bool overlaps(int64_t start_ms, int64_t end_ms) const {
+    return min_time_ms < end_ms && max_time_ms >= start_ms;
+  }
+  static Chunk* create(std::string_view bytes, int64_t min_time_ms, int64_t max_time_ms,
+                       size_t count);
+  static void destroy(Chunk* chunk);
+};
+
+// The newest float samples, raw: 4-byte offsets of time and 8-byte values in one
+// allocation that doubles from 4 samples on.
+class OpenChunk {
+ public:
+  static constexpr uint8_t kCapacityMax = 32;
+
+  OpenChunk() = default;
+  OpenChunk(const OpenChunk&) = delete;
+  OpenChunk& operator=(const OpenChunk&) = delete;
+  ~OpenChunk() { clear(); }
+
+  size_t size() const { return count_; }
+  bool empty() const { return count_ == 0; }
+  int64_t time_ms(size_t i) const { return *base() + offsets()[i]; }
+  double value(size_t i) const { return values()[i]; }
+  int64_t max_time_ms() const { return time_ms(count_ - 1U); }
+  // Whether a sample at this time can be added without sealing first.
+  bool fits(int64_t time_ms) const {
+    return count_ == 0 ||
+           (count_ < kCapacityMax &&
+            static_cast<uint64_t>(time_ms) - static_cast<uint64_t>(*base()) <= UINT32_MAX);
+  }
+  // Precondition: fits(), and later than all before.
+  void add(int64_t time_ms, double value);
+  void clear();
+  void copy_to(std::vector<int64_t>& times, std::vector<double>& values_out) const;
+  size_t allocated_bytes() const { return size_of(capacity_); }
+  // The cache line that the next add() writes.
+  void prefetch() const { __builtin_prefetch(data_, 1); }
+
+ private:
+  static size_t size_of(size_t capacity) {
+    return capacity == 0 ? 0 : sizeof(int64_t) + capacity * (sizeof(double) + sizeof(uint32_t));
+  }
+  void grow();
+  int64_t* base() const { return reinterpret_cast<int64_t*>(data_); }
+  double* values() const { return reinterpret_cast<double*>(data_ + sizeof(int64_t)); }
+  uint32_t* offsets() const { return reinterpret_cast<uint32_t*>(values() + capacity_); }
+
+  std::byte* data_ = nullptr;
+  uint8_t count_ = 0;
+  uint8_t capacity_ = 0;
+};
+
+// What few series have: late samples and histograms.
+struct SeriesExtra {
+  std::vector<model::Sample> late;  // by rising time, none of them in a chunk
+  Chunk* histogram_chunks = nullptr;
+  std::vector<model::HistogramSample> open_histograms;  // holds at least the newest
+  std::vector<model::HistogramSample> late_histograms;
+  int64_t last_histogram_ms = kNoTime;
+};
+
+// Written under both locks of the head; read under either.
+struct Series {
+  uint64_t id = 0;  // in the log; 0: the slot is free
+  Identity identity;
+  std::unique_ptr<PairId[]> pairs;
+  int64_t last_time_ms = kNoTime;  // of the floats in chunks
+  double last_value = 0;
+  OpenChunk open;
+  Chunk* chunks = nullptr;  // newest first
+  std::unique_ptr<SeriesExtra> extra;
+  uint32_t batch = 0;  // the last append that touched it
+  uint16_t pair_count = 0;
+  bool logged = false;  // the log knows id and labels
+
+  std::span<const PairId> pair_ids() const { return {pairs.get(), pair_count}; }
+  bool has_samples() const;
+};
+
+// Series by reference; addresses are stable, blocks of dead series are given back.
+class SeriesSlots {
+ public:
+  static constexpr size_t kBlockSize = 1024;
+
+  // References start at 0 and are never used again.
+  SeriesRef add();
+  Series& at(SeriesRef ref) { return blocks_[ref / kBlockSize]->series[ref % kBlockSize]; }
+  const Series& at(SeriesRef ref) const {
+    return blocks_[ref / kBlockSize]->series[ref % kBlockSize];
+  }
+  // Null when the series is gone: readers may hold references longer than it lives.
+  const Series* find(SeriesRef ref) const {
+    const Block* block = blocks_[ref / kBlockSize].get();
+    if (block == nullptr || block->series[ref % kBlockSize].id == 0) return nullptr;
+    return &block->series[ref % kBlockSize];
+  }
+  void prefetch(SeriesRef ref) const {
+    const char* const address = reinterpret_cast<const char*>(&at(ref));
+    __builtin_prefetch(address, 1);
+    __builtin_prefetch(address + 64, 1);
+  }
+  void remove(SeriesRef ref);
+  size_t next() const { return next_; }
+
+ private:
+  struct Block {
+    std::array<Series, kBlockSize> series;
+    size_t live = 0;
+  };
+  std::vector<std::unique_ptr<Block>> blocks_;
+  size_t next_ = 0;
+};
+
+}  // namespace tsdb

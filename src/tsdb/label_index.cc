@@ -1,0 +1,114 @@
+#include "tsdb/label_index.h"
+
+#include "core/result.h"
+
+#include <algorithm>
+
+namespace tsdb {
+
+PairId LabelIndex::intern(const model::Label& label) {
+  scratch_.clear();
+  model::append_label(scratch_, label.name, label.value);
+  if (const auto found = by_bytes_.find(scratch_); found != by_bytes_.end()) return found->second;
+
+  auto name = by_name_.find(label.name);
+  if (name == by_name_.end()) {
+    names_.push_back({std::string(label.name), {}});
+    name = by_name_.emplace(names_.back().text, static_cast<uint32_t>(names_.size() - 1)).first;
+  }
+  PairId id = 0;
+  if (free_pairs_.empty()) {
+    id = static_cast<PairId>(pairs_.size());
+    pairs_.emplace_back();
+  } else {
+    id = free_pairs_.back();
+    free_pairs_.pop_back();
+  }
+  Pair& pair = pairs_[id];
+  pair.bytes = scratch_;
+  pair.name = name->second;
+  pair.value_begin = static_cast<uint32_t>(scratch_.size() - label.value.size());
+  by_bytes_.emplace(pair.bytes, id);
+  names_[pair.name].pairs.push_back(id);
+  return id;
+}
+
+void LabelIndex::add(SeriesRef ref, model::LabelsView labels, std::vector<PairId>& pairs) {
+  ENSURE(all_.empty() || all_.back() < ref);
+  all_.push_back(ref);
+  for (const model::Label& label : labels) {
+    const PairId id = intern(label);
+    pairs_[id].refs.push_back(ref);
+    pairs.push_back(id);
+  }
+}
+
+void LabelIndex::remove(const std::vector<SeriesRef>& refs, const PairsOf& pairs_of) {
+  if (refs.empty()) return;
+  std::vector<PairId> touched;
+  for (const SeriesRef ref : refs) {
+    for (const PairId pair : pairs_of(ref)) touched.push_back(pair);
+  }
+  std::sort(touched.begin(), touched.end());
+  touched.erase(std::unique(touched.begin(), touched.end()), touched.end());
+  const auto is_gone = [&](SeriesRef ref) {
+    return std::binary_search(refs.begin(), refs.end(), ref);
+  };
+  std::vector<uint32_t> touched_names;
+  for (const PairId id : touched) {
+    Pair& pair = pairs_[id];
+    std::erase_if(pair.refs, is_gone);
+    if (!pair.refs.empty()) continue;
+    by_bytes_.erase(pair.bytes);
+    touched_names.push_back(pair.name);
+    pair = Pair{};
+    pair.name = UINT32_MAX;
+    free_pairs_.push_back(id);
+  }
+  std::sort(touched_names.begin(), touched_names.end());
+  touched_names.erase(std::unique(touched_names.begin(), touched_names.end()), touched_names.end());
+  // A name without values stays: there are few names.
+  for (const uint32_t name : touched_names) {
+    std::erase_if(names_[name].pairs, [&](PairId id) { return pairs_[id].name != name; });
+  }
+  std::erase_if(all_, is_gone);
+}
+
+model::Label LabelIndex::label(PairId pair) const {
+  return {names_[pairs_[pair].name].text, value(pairs_[pair])};
+}
+
+const LabelIndex::Name* LabelIndex::find_name(std::string_view name) const {
+  const auto found = by_name_.find(name);
+  return found == by_name_.end() ? nullptr : &names_[found->second];
+}
+
+Postings LabelIndex::postings(std::string_view name, std::string_view value) const {
+  std::string key;
+  model::append_label(key, name, value);
+  const auto found = by_bytes_.find(key);
+  if (found == by_bytes_.end()) return {};
+  return pairs_[found->second].refs;
+}
+
+void LabelIndex::for_each_value(std::string_view name, const ValueVisitor& visit) const {
+  const Name* found = find_name(name);
+  if (found == nullptr) return;
+  for (const PairId id : found->pairs) visit(value(pairs_[id]), pairs_[id].refs);
+}
+
+size_t LabelIndex::value_count(std::string_view name) const {
+  const Name* found = find_name(name);
+  return found == nullptr ? 0 : found->pairs.size();
+}
+
+std::string_view LabelIndex::value_of(uint32_t ref, std::string_view name) const {
+  const auto found = by_name_.find(name);
+  if (found == by_name_.end()) return {};
+  for (const PairId id : pairs_of_(ref)) {
+    if (pairs_[id].name == found->second) return value(pairs_[id]);
+  }
+  return {};
+}
+
+}  // namespace tsdb

@@ -1,0 +1,198 @@
+#include "tsdb/series_snapshot.h"
+
+#include "core/bytes.h"
+#include "core/crc32c.h"
+#include "core/varint.h"
+
+#include <zstd.h>
+
+namespace tsdb {
+
+using core::ErrorCode;
+using core::Result;
+
+namespace {
+
+constexpr std::string_view kMagic = "PTRLSER\x01";  // the last byte is the version
+// magic, then frames {stored size, raw size, crc of the stored bytes}; sizes 0: the end.
+constexpr size_t kFrameHeaderSize = 12;
+constexpr size_t kFrameRawSize = 1 << 20U;
+constexpr uint32_t kFrameRawSizeMax = 64U << 20U;  // an entry may be larger than a frame
+constexpr int kZstdLevel = 1;
+
+constexpr char kTenantEntry = 't';  // holds for the entries that follow
+constexpr char kSeriesEntry = 's';
+constexpr char kMetadataEntry = 'm';
+constexpr char kExemplarEntry = 'e';
+
+bool take_metadata(std::string_view& rest, model::Metadata& metadata) {
+  std::string_view metric, unit, help;
+  uint64_t type = 0;
+  if (!core::take_string(rest, metric) || !core::take_varint(rest, type) ||
+      !core::take_string(rest, unit) || !core::take_string(rest, help) ||
+      type > static_cast<uint64_t>(model::MetricType::StateSet)) {
+    return false;
+  }
+  metadata = {std::string(metric), static_cast<model::MetricType>(type), std::string(unit),
+              std::string(help)};
+  return true;
+}
+
+bool take_exemplar(std::string_view& rest, std::string_view& series, model::Exemplar& exemplar) {
+  std::string_view labels;
+  uint64_t time = 0;
+  if (!core::take_string(rest, series) || !core::take_string(rest, labels) ||
+      !core::take_varint(rest, time) || rest.size() < sizeof(double)) {
+    return false;
+  }
+  exemplar.labels = model::Labels::from_canonical(labels);
+  exemplar.timestamp_ms = core::unzigzag(time);
+  exemplar.value = core::load_le<double>(rest);
+  rest.remove_prefix(sizeof(double));
+  return true;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<SeriesSnapshotWriter>> SeriesSnapshotWriter::create(
+    core::FileSystem& files, const std::string& path) {
+  std::unique_ptr<core::File> file = TRY(files.open(path, core::OpenMode::CreateNew));
+  TRY(file->write_at(0, kMagic));
+  std::unique_ptr<SeriesSnapshotWriter> writer(new SeriesSnapshotWriter(std::move(file)));
+  writer->offset_ = kMagic.size();
+  return writer;
+}
+
+void SeriesSnapshotWriter::begin_entry(char kind, std::string_view tenant) {
+  if (tenant_ != tenant) {
+    entries_.push_back(kTenantEntry);
+    core::append_string(entries_, tenant);
+    tenant_ = tenant;
+  }
+  entries_.push_back(kind);
+}
+
+Result<void> SeriesSnapshotWriter::add_series(std::string_view tenant, uint64_t id,
+                                              std::string_view labels) {
+  begin_entry(kSeriesEntry, tenant);
+  core::append_varint(entries_, id);
+  core::append_string(entries_, labels);
+  return write_frame_if_full();
+}
+
+Result<void> SeriesSnapshotWriter::add_metadata(std::string_view tenant,
+                                                const model::Metadata& metadata) {
+  begin_entry(kMetadataEntry, tenant);
+  core::append_string(entries_, metadata.metric);
+  core::append_varint(entries_, static_cast<uint64_t>(metadata.type));
+  core::append_string(entries_, metadata.unit);
+  core::append_string(entries_, metadata.help);
+  return write_frame_if_full();
+}
+
+Result<void> SeriesSnapshotWriter::add_exemplar(std::string_view tenant, std::string_view labels,
+                                                const model::Exemplar& exemplar) {
+  begin_entry(kExemplarEntry, tenant);
+  core::append_string(entries_, labels);
+  core::append_string(entries_, exemplar.labels.bytes());
+  core::append_varint(entries_, core::zigzag(exemplar.timestamp_ms));
+  core::append_le(entries_, exemplar.value);
+  return write_frame_if_full();
+}
+
+Result<void> SeriesSnapshotWriter::write_frame_if_full() {
+  if (entries_.size() < kFrameRawSize) return {};
+  return write_frame();
+}
+
+Result<void> SeriesSnapshotWriter::write_frame() {
+  std::string stored(ZSTD_compressBound(entries_.size()), '\0');
+  const size_t size =
+      ZSTD_compress(stored.data(), stored.size(), entries_.data(), entries_.size(), kZstdLevel);
+  if (ZSTD_isError(size) != 0) {
+    return core::fail(ErrorCode::Internal, "zstd: {}", ZSTD_getErrorName(size));
+  }
+  stored.resize(size);
+  std::string frame;
+  core::append_le(frame, static_cast<uint32_t>(stored.size()));
+  core::append_le(frame, static_cast<uint32_t>(entries_.size()));
+  core::append_le(frame, core::crc32c(stored));
+  frame += stored;
+  TRY(file_->write_at(offset_, frame));
+  offset_ += frame.size();
+  entries_.clear();
+  tenant_.clear();  // every frame can be read alone
+  return {};
+}
+
+Result<void> SeriesSnapshotWriter::finish() {
+  if (!entries_.empty()) TRY(write_frame());
+  TRY(file_->write_at(offset_, std::string(kFrameHeaderSize, '\0')));
+  return file_->sync();
+}
+
+Result<void> read_snapshot_entries(std::string_view entries, const SeriesSnapshotVisitor& visitor) {
+  std::string_view rest = entries;
+  std::string_view tenant;
+  while (!rest.empty()) {
+    const char kind = rest.front();
+    rest.remove_prefix(1);
+    bool good = false;
+    std::string_view labels;
+    if (kind == kTenantEntry) {
+      good = core::take_string(rest, tenant);
+    } else if (kind == kSeriesEntry) {
+      uint64_t id = 0;
+      good = core::take_varint(rest, id) && core::take_string(rest, labels);
+      if (good) visitor.series(tenant, id, labels);
+    } else if (kind == kMetadataEntry) {
+      model::Metadata metadata;
+      good = take_metadata(rest, metadata);
+      if (good) visitor.metadata(tenant, metadata);
+    } else if (kind == kExemplarEntry) {
+      model::Exemplar exemplar;
+      good = take_exemplar(rest, labels, exemplar);
+      if (good) visitor.exemplar(tenant, labels, exemplar);
+    }
+    if (!good) {
+      return core::fail(ErrorCode::Corruption, "snapshot: bad entry {} bytes before the end",
+                        rest.size());
+    }
+  }
+  return {};
+}
+
+Result<void> read_series_snapshot(const core::File& file, const SeriesSnapshotVisitor& visitor) {
+  const std::string magic = TRY(file.read_at(0, kMagic.size()));
+  if (magic != kMagic) return core::fail(ErrorCode::Corruption, "not a series snapshot, version 1");
+  uint64_t offset = kMagic.size();
+  std::string entries;
+  while (true) {
+    const std::string header = TRY(file.read_at(offset, kFrameHeaderSize));
+    if (header.size() != kFrameHeaderSize) {
+      return core::fail(ErrorCode::Corruption, "snapshot ends at {} without its end", offset);
+    }
+    const auto stored_size = core::load_le<uint32_t>(header);
+    const auto raw_size = core::load_le<uint32_t>(std::string_view(header).substr(4));
+    const auto crc = core::load_le<uint32_t>(std::string_view(header).substr(8));
+    if (stored_size == 0) return {};
+    if (raw_size > kFrameRawSizeMax || stored_size > ZSTD_compressBound(kFrameRawSizeMax)) {
+      return core::fail(ErrorCode::Corruption, "snapshot frame at {} says {} bytes", offset,
+                        raw_size);
+    }
+    const std::string stored = TRY(file.read_at(offset + kFrameHeaderSize, stored_size));
+    if (stored.size() != stored_size || core::crc32c(stored) != crc) {
+      return core::fail(ErrorCode::Corruption, "snapshot frame at {}: bad checksum", offset);
+    }
+    entries.resize(raw_size);
+    const size_t size =
+        ZSTD_decompress(entries.data(), entries.size(), stored.data(), stored.size());
+    if (ZSTD_isError(size) != 0 || size != raw_size) {
+      return core::fail(ErrorCode::Corruption, "snapshot frame at {}: bad zstd", offset);
+    }
+    TRY(read_snapshot_entries(entries, visitor));
+    offset += kFrameHeaderSize + stored_size;
+  }
+}
+
+}  // namespace tsdb
