@@ -355,7 +355,9 @@ bool Lexer::scan_duration() {
     while (!at_end() && is_digit(peek())) ++at_;
     if (!unit("smhdw")) return false;
   }
-  return at_end() || !is_alnum(peek());
+  if (at_end() || !is_alnum(peek())) return true;
+  ++at_;  // for the error's text
+  return false;
 }
 
 void Lexer::quoted(char quote_char) {

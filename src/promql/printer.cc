@@ -48,7 +48,7 @@ std::string time_text(const TimeModifier& time) {
 std::string selector_text(const VectorSelector& node) {
   std::string matchers;
   const bool plain = !node.name.empty() && model::is_legacy_metric_name(node.name);
-  if (!node.name.empty() && !plain) matchers = quote(node.name);
+  if (!node.name.empty() && !plain) matchers = node.matchers.back().to_string();
   const size_t written = node.matchers.size() - (node.name.empty() ? 0 : 1);
   for (size_t i = 0; i < written; ++i) {
     if (!matchers.empty()) matchers += ',';

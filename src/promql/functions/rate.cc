@@ -126,8 +126,8 @@ void extrapolated(const RangeCall& call, const RangeSeries& series, Column& out,
     } else if (window.histograms.size() > 1) {
       auto result = histogram_increase(call, series, window.histograms, kind.counter);
       if (!result) return;
-      double factor = extrapolation(window, window.histogram_times,
-                                    window.histograms.front()->count, result->count, kind.counter);
+      // The zero point is sought for floats only.
+      double factor = extrapolation(window, window.histogram_times, 0, 0, false);
       if (kind.per_second) factor /= range_s;
       multiply(*result, factor);
       column.set(window.step, HistogramPtr(std::move(result)));

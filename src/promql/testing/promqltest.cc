@@ -148,12 +148,10 @@ class Script {
     while (!text.empty()) {
       const size_t end = std::min(text.find('\n'), text.size());
       std::string_view line = trim(text.substr(0, end));
-      if (line.starts_with('#')) line = "#";
+      if (line.starts_with('#')) line = "";
       lines_.emplace_back(line);
       text.remove_prefix(std::min(end + 1, text.size()));
     }
-    // A comment line is as if it were not there; it does not end a block.
-    std::erase(lines_, "#");
   }
 
   Result<void> load(std::string_view rest, bool with_custom_buckets) {
@@ -161,7 +159,10 @@ class Script {
     storage::WriteBatch batch;
     std::vector<SeriesDescription> list;
     for (++at_; at_ < lines_.size() && !lines_[at_].empty(); ++at_) {
-      list.push_back(TRY(parse_series(lines_[at_])));
+      SeriesDescription series = TRY(parse_series(lines_[at_]));
+      // Of a series given twice the last counts.
+      std::erase_if(list, [&](const auto& one) { return one.labels == series.labels; });
+      list.push_back(std::move(series));
     }
     if (with_custom_buckets) add_custom_buckets(list);
     for (SeriesDescription& series : list) {
