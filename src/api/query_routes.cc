@@ -85,7 +85,7 @@ Response query_error(const Call& call, const Error& error, Form form) {
   bool is_bad_query = !parsed;
   if (parsed && form == Form::Range) {
     const promql::ValueType type = promql::type_of(**parsed);
-    is_bad_query = type != promql::ValueType::Scalar && type != promql::ValueType::Vector;
+    is_bad_query = type != promql::ValueType::Scalar && type != promql::ValueType::InstantVector;
   }
   if (is_bad_query) return error_response(invalid_parameter("query", error.message));
   return error_response(422, "execution", error.message);

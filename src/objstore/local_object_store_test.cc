@@ -13,7 +13,8 @@ using core::testing::SimFileSystem;
 
 std::string keys_of(const LocalObjectStore& store, const std::string& prefix) {
   std::string keys;
-  for (const ObjectInfo& object : store.list(prefix).value()) {
+  const auto objects = store.list(prefix).value();
+  for (const ObjectInfo& object : objects) {
     keys += object.key + ":" + std::to_string(object.size) + " ";
   }
   return keys;
