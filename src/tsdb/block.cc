@@ -119,6 +119,10 @@ std::shared_ptr<Block> Block::open(core::FileSystem& files, const std::string& p
 
 Result<void> Block::read_footer() {
   const uint64_t size = TRY(file_->size());
+  const std::string header = TRY(file_->read_at(0, kBlockHeaderSize));
+  if (!header.starts_with(kBlockMagic) || static_cast<uint8_t>(header.back()) != kBlockVersion) {
+    return core::fail(ErrorCode::Corruption, "not a block of version {}", kBlockVersion);
+  }
   if (size < kBlockFooterSize) return core::fail(ErrorCode::Corruption, "block is cut short");
   const std::string bytes = TRY(file_->read_at(size - kBlockFooterSize, kBlockFooterSize));
   footer_ = TRY(decode_block_footer(bytes, size));

@@ -193,7 +193,7 @@ TEST_CASE("duplicates are silent, conflicts are refused, also after sealing and 
   batch.add(World::labels("n"), kStart, 1);
   batch.add(World::labels("n"), kStart, 1);
   batch.add(World::labels("n"), kStart, 2);
-  batch.begin_series(World::labels("o").bytes());
+  batch.begin_series(batch.keep(World::labels("o").bytes()));
   for (const int64_t time : {5000, 3000, 4000, 3000})
     batch.add_sample(kStart + time, static_cast<double>(time));
   const auto summary = world.append(batch);
@@ -206,8 +206,8 @@ TEST_CASE("duplicates are silent, conflicts are refused, also after sealing and 
 TEST_CASE("late samples within the window are merged, older ones and far future ones refused") {
   FOR_BOTH_LOGS
   World world(kind);
-  for (int i = 0; i < 150; ++i) world.append("m", kStart + i * kMinute, i);
   world.clock_.jump_to_ms(kStart + 150 * kMinute);
+  for (int i = 0; i < 150; ++i) world.append("m", kStart + i * kMinute, i);
   const int64_t newest = kStart + 149 * kMinute;
   for (const int64_t minutes : {1, 30, 59}) {
     CHECK(world.append("m", newest - minutes * kMinute + 1, -1).stored == 1);
@@ -450,7 +450,7 @@ TEST_CASE("labels, metadata, exemplars and histograms survive flush and restart"
   FOR_BOTH_LOGS
   World world(kind);
   WriteBatch batch;
-  batch.begin_series(World::labels("h{le=x}").bytes());
+  batch.begin_series(batch.keep(World::labels("h{le=x}").bytes()));
   for (int i = 0; i < 100; ++i) {
     model::Histogram histogram;
     histogram.schema = 2;
@@ -539,8 +539,8 @@ TEST_CASE("a damaged block is quarantined: the rest is served, with a warning") 
     world.open();
     std::vector<std::string> warnings;
     const auto samples = world.read({}, kAllTime, &warnings).at("m");
-    CHECK(samples.size() == (at < 8 ? 480 : 360));
-    CHECK(warnings.size() == (at < 8 ? 0 : 1));
+    CHECK(samples.size() == 360);
+    CHECK(warnings.size() == 1);
     REQUIRE(file->write_at(at, std::string(1, whole[at])));
   }
   world.open();

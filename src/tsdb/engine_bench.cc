@@ -1,0 +1,178 @@
+// How fast the engine takes and gives samples, on the host's disk.
+//
+//   engine_bench DIR [SERIES [ROUNDS]]
+//
+// One thread appends batches of 5000 series with 12 labels, then everything is read
+// back. Prints samples per second and memory per series.
+
+#include "core/clock.h"
+#include "core/log.h"
+#include "core/rng.h"
+#include "tsdb/embedded_log.h"
+#include "tsdb/engine.h"
+
+#include <cstdio>
+#include <cstdlib>
+#include <fmt/core.h>
+#include <malloc.h>
+#include <string>
+#include <vector>
+
+namespace {
+
+class BenchClock final : public core::Clock {
+ public:
+  int64_t now_ms() const override { return now; }
+  int64_t monotonic_ns() const override { return system.monotonic_ns(); }
+  int64_t now = 1'700'000'000'000;
+  core::SystemClock system;
+};
+
+size_t heap_bytes() {
+  return mallinfo2().uordblks;
+}
+
+std::vector<std::string> make_labels(size_t count) {
+  std::vector<std::string> all;
+  for (size_t i = 0; i < count; ++i) {
+    std::vector<std::pair<std::string, std::string>> pairs = {
+        {"__name__", fmt::format("node_metric_{}_total", i % 100)},
+        {"instance", fmt::format("host-{:05}.dc1.example.com:9100", i / 100)},
+        {"job", "node"},
+        {"pool", fmt::format("pool-{}", i / 10'000)},
+        {"region", fmt::format("eu-west-{}", i / 50'000 % 3)},
+        {"env", "production"},
+        {"team", fmt::format("team-{}", i / 10'000 % 37)},
+        {"service", fmt::format("service-{}", i / 1'000)},
+        {"cluster", "k8s-main"},
+        {"az", fmt::format("az{}", i / 100 % 3)},
+        {"rack", fmt::format("rack-{}", i / 100 % 40)},
+        {"version", "1.27.3"}};
+    all.push_back(model::Labels::of(std::move(pairs)).bytes());
+  }
+  return all;
+}
+
+double value_of(core::SeededRng& rng, size_t series, double before) {
+  switch (series % 5) {
+    case 0:
+      return 1;  // constant
+    case 1:
+      return before + static_cast<double>(rng.below(100));  // counter
+    case 2:
+      return before + static_cast<double>(rng.below(1000)) / 100;  // seconds
+    case 3:
+      return 40 + static_cast<double>(rng.below(300)) / 10;  // gauge
+    default:
+      return static_cast<double>(rng.below(1 << 20U)) * 4096;  // memory
+  }
+}
+
+struct Stopwatch {
+  const core::SystemClock clock;
+  int64_t started = clock.monotonic_ns();
+  double seconds() const { return static_cast<double>(clock.monotonic_ns() - started) / 1e9; }
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc < 2) {
+    std::fprintf(stderr, "usage: %s DIR [SERIES [ROUNDS]]\n", argv[0]);
+    return 2;
+  }
+  const std::string dir = argv[1];
+  const size_t series = argc > 2 ? std::strtoull(argv[2], nullptr, 10) : 100'000;
+  const size_t rounds = argc > 3 ? std::strtoull(argv[3], nullptr, 10) : 60;
+  constexpr size_t kBatch = 5000;
+  core::set_log_level(core::LogLevel::Warn);
+  core::PosixFileSystem files;
+  core::SystemRng rng;
+  core::SeededRng values_rng(1);
+  BenchClock clock;
+  auto lock = tsdb::lock_data_dir(files, dir);
+  auto log = lock ? tsdb::EmbeddedLog::open({.dir = dir + "/wal"}, files, clock, rng)
+                  : tl::unexpected(lock.error());
+  if (!log) {
+    std::fprintf(stderr, "%s\n", log.error().message.c_str());
+    return 1;
+  }
+  tsdb::EngineOptions options;
+  options.data_dir = dir;
+  auto opened = tsdb::Engine::open(options, {files, clock, rng, **log}, std::move(*lock));
+  if (!opened) {
+    std::fprintf(stderr, "%s\n", opened.error().message.c_str());
+    return 1;
+  }
+  tsdb::Engine& engine = **opened;
+
+  const std::vector<std::string> labels = make_labels(series);
+  std::vector<double> values(series);
+  std::vector<storage::WriteBatch> batches((series + kBatch - 1) / kBatch);
+  for (size_t i = 0; i < series; ++i) {
+    batches[i / kBatch].begin_series(labels[i]);
+    batches[i / kBatch].add_sample(0, 0);
+  }
+  const size_t heap_before = heap_bytes();
+  double first_seconds = 0;
+  double append_seconds = 0;
+  for (size_t round = 0; round < rounds; ++round) {
+    for (size_t i = 0; i < series; ++i) {
+      values[i] = value_of(values_rng, i, values[i]);
+      batches[i / kBatch].samples[i % kBatch] = {clock.now, values[i]};
+    }
+    const Stopwatch watch;
+    for (const storage::WriteBatch& batch : batches) {
+      auto summary = engine.append(batch);
+      if (!summary || summary->refused_total() != 0) {
+        std::fprintf(stderr, "append: %s\n", summary ? "refused" : summary.error().message.c_str());
+        return 1;
+      }
+    }
+    (round == 0 ? first_seconds : append_seconds) += watch.seconds();
+    if (round == 4 || round + 1 == rounds) {
+      fmt::print("after {:3} samples: {:5.0f} bytes/series\n", round + 1,
+                 static_cast<double>(heap_bytes() - heap_before) / static_cast<double>(series));
+    }
+    clock.now += 10'000;
+  }
+  const auto per_second = [&](double count, double seconds) { return count / seconds / 1e6; };
+  fmt::print("new series      {:8.3f} M/s\n",
+             per_second(static_cast<double>(series), first_seconds));
+  fmt::print("known series    {:8.3f} M samples/s\n",
+             per_second(static_cast<double>(series * (rounds - 1)), append_seconds));
+
+  for (const bool one_metric : {false, true}) {
+    storage::SelectRequest request;
+    request.range = {0, clock.now + 1};
+    if (one_metric) request.matchers = {model::Matcher::equal("__name__", "node_metric_1_total")};
+    const Stopwatch watch;
+    auto set = engine.select(request);
+    storage::SeriesBatch batch;
+    size_t found = 0;
+    size_t samples = 0;
+    while (*(*set)->next(batch)) {
+      found += batch.size();
+      samples += batch.values.size();
+    }
+    fmt::print("read {:8} series, {:10} samples: {:8.3f} ms, {:8.1f} M samples/s\n", found, samples,
+               watch.seconds() * 1e3, per_second(static_cast<double>(samples), watch.seconds()));
+  }
+  const Stopwatch watch;
+  if (auto report = engine.flush_all(); !report) return 1;
+  fmt::print("flush           {:8.3f} s, {:.2f} bytes/sample in blocks\n", watch.seconds(),
+             static_cast<double>(engine.stats("default").block_bytes) /
+                 static_cast<double>(series * rounds));
+  {
+    storage::SelectRequest request;
+    request.range = {0, clock.now + 1};
+    const Stopwatch read;
+    auto set = engine.select(request);
+    storage::SeriesBatch batch;
+    size_t samples = 0;
+    while (*(*set)->next(batch)) samples += batch.values.size();
+    fmt::print("read blocks     {:10} samples: {:8.1f} M samples/s\n", samples,
+               per_second(static_cast<double>(samples), read.seconds()));
+  }
+  return 0;
+}
