@@ -2,11 +2,17 @@
 
 #include "core/testing/fake_clock.h"
 #include "core/testing/sim_scheduler.h"
+#include "core/thread_pool.h"
+#include "core/timer_thread.h"
 #include "storage/testing/memory_store.h"
 
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
 #include <doctest/doctest.h>
 #include <fstream>
 #include <map>
+#include <mutex>
 #include <unistd.h>
 
 namespace agent {
@@ -205,6 +211,54 @@ TEST_CASE("a task that outlives the collector does nothing") {
   executor.run_all();
   world.scheduler.run_for(5'000);
   CHECK(world.up_times().empty());
+}
+
+// Counts rounds, and finds two at once.
+class CountingSink final : public storage::SampleSink {
+ public:
+  core::Result<storage::AppendSummary> append(const storage::WriteBatch& batch) override {
+    CHECK(!inside_.exchange(true));
+    for (const storage::BatchSeries& series : batch.series) {
+      CHECK(!model::LabelsView(series.labels).metric_name().empty());
+    }
+    inside_ = false;
+    const std::lock_guard lock(mutex_);
+    ++rounds_;
+    changed_.notify_all();
+    return storage::AppendSummary{};
+  }
+  bool wait_for_rounds(int wanted) {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, std::chrono::seconds(60), [&] { return rounds_ >= wanted; });
+  }
+  int rounds() {
+    const std::lock_guard lock(mutex_);
+    return rounds_;
+  }
+
+ private:
+  std::atomic<bool> inside_ = false;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  int rounds_ = 0;
+};
+
+TEST_CASE("on real threads rounds never overlap, and none starts after stop()") {
+  const core::SystemClock clock;
+  core::TimerThread timers;
+  core::ThreadPool pool({.name = "test", .threads = 2, .queue_max = 16});
+  CountingSink sink;
+  HostCollectorOptions options = World().options();
+  options.first_interval_ms = 1;
+  options.interval_ms = 1;
+  HostCollector collector(options, sink, timers, pool, clock);
+  collector.start();
+  CHECK(sink.wait_for_rounds(20));
+  collector.stop();
+  const int rounds = sink.rounds();
+  pool.stop();
+  timers.stop();
+  CHECK(sink.rounds() == rounds);
 }
 
 TEST_CASE("this host has one node_cpu_seconds_total series per cpu and mode") {
