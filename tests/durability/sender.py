@@ -1,0 +1,145 @@
+"""A sender that knows what it was promised, and the check that the promise was kept.
+
+Each thread writes its own series, a request after the other, and repeats a request
+unchanged until it is acknowledged, as real agents do. What was acknowledged and what was
+only sent is kept here, outside the process that gets killed.
+"""
+
+import dataclasses
+import http.client
+import random
+import struct
+import threading
+import time
+
+import wire
+
+METRIC = "durability_probe"
+
+
+def bits(value: float) -> bytes:
+    return struct.pack("<d", value)
+
+
+def make_value(rng: random.Random) -> float:
+    """Values of all the kinds that are stored differently. None equals another by chance
+    often, so that a sample at the wrong place shows."""
+    kind = rng.randrange(6)
+    if kind == 0:
+        return float(rng.randrange(1 << 40))
+    if kind == 1:
+        return rng.randrange(100_000_000) / 1000
+    if kind == 2:
+        return -rng.random()
+    if kind == 3:
+        return rng.randrange(1 << 20) / 256
+    if kind == 4:
+        return rng.choice([0.0, -0.0, 5e-324, 1.7976931348623157e308, float("inf"), float("-inf")])
+    return struct.unpack("<d", struct.pack("<Q", rng.getrandbits(62)))[0]
+
+
+@dataclasses.dataclass
+class Ledger:
+    """By series and timestamp (ms): the value, in bits."""
+
+    sent: dict[tuple[str, int], bytes] = dataclasses.field(default_factory=dict)
+    acknowledged: dict[tuple[str, int], bytes] = dataclasses.field(default_factory=dict)
+
+
+class Sender:
+    """start(), then any number of kills and restarts of the server, then stop()."""
+
+    def __init__(self, port: int, threads: int = 4, series_per_thread: int = 25, seed: int = 1):
+        self.port = port
+        self.seed = seed
+        self.series_per_thread = series_per_thread
+        self.requests_acknowledged = 0
+        self.requests_repeated = 0
+        self.refusals: list[str] = []
+        self._ledger = Ledger()
+        self._lock = threading.Lock()
+        self._stopping = threading.Event()
+        self._threads = [threading.Thread(target=self._run, args=(index,), daemon=True) for index in range(threads)]
+
+    def start(self):
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def stop(self, seconds: float = 30):
+        """Every request is acknowledged by then: the server has to be up."""
+        self._stopping.set()
+        for thread in self._threads:
+            thread.join(seconds)
+            assert not thread.is_alive(), "a request is repeated without end"
+
+    def snapshot(self) -> Ledger:
+        with self._lock:
+            return Ledger(dict(self._ledger.sent), dict(self._ledger.acknowledged))
+
+    def _run(self, index: int):
+        rng = random.Random(self.seed * 1000 + index)
+        connection = None
+        timestamp_ms = 0
+        while not self._stopping.is_set():
+            timestamp_ms = max(timestamp_ms + 1, int(time.time() * 1000))
+            samples = {(f"{index}-{number}", timestamp_ms): make_value(rng)
+                       for number in range(self.series_per_thread)}
+            request = wire.write_request([
+                ({"__name__": METRIC, "thread": str(index), "series": series}, [(at, value)])
+                for (series, at), value in samples.items()
+            ])
+            recorded = {key: bits(value) for key, value in samples.items()}
+            with self._lock:
+                self._ledger.sent |= recorded
+            connection = self._send_until_acknowledged(connection, request)
+            with self._lock:
+                self._ledger.acknowledged |= recorded
+                self.requests_acknowledged += 1
+        if connection:
+            connection.close()
+
+    def _send_until_acknowledged(self, connection, request: bytes):
+        while True:
+            try:
+                if connection is None:
+                    connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+                connection.request("POST", "/api/v1/write", body=request, headers=wire.HEADERS)
+                response = connection.getresponse()
+                text = response.read().decode("utf-8", "replace")
+                if response.status // 100 == 2:
+                    return connection
+                # 503: not ready yet. Anything else is a verdict, which must not happen here.
+                if response.status != 503:
+                    with self._lock:
+                        self.refusals.append(f"{response.status} {text}")
+            except (OSError, http.client.HTTPException):
+                connection.close()
+                connection = None
+            with self._lock:
+                self.requests_repeated += 1
+            time.sleep(0.005)
+
+
+def stored_samples(server, since_seconds: float) -> dict[tuple[str, int], bytes]:
+    """Everything of the sender's that the server has. Fails on a timestamp that comes twice."""
+    stored = {}
+    at = time.time() + 1
+    for one in server.query(f"{METRIC}[{int(since_seconds) + 2}s]", at):
+        series = one["metric"]["series"]
+        for timestamp, text in one["values"]:
+            key = series, round(timestamp * 1000)
+            assert key not in stored, f"{key} is there twice"
+            stored[key] = bits(float(text))
+    return stored
+
+
+def check_kept(before: Ledger, stored: dict[tuple[str, int], bytes], after: Ledger | None = None):
+    """`before` was taken before the server was asked, `after` (when writing went on) after it."""
+    lost = [key for key in before.acknowledged if key not in stored]
+    assert not lost, f"{len(lost)} acknowledged samples are lost, such as {sorted(lost)[:3]}"
+    sent = (after or before).sent
+    foreign = [key for key in stored if key not in sent]
+    assert not foreign, f"{len(foreign)} samples were never sent, such as {sorted(foreign)[:3]}"
+    wrong = [key for key, value in stored.items() if sent[key] != value]
+    assert not wrong, f"{len(wrong)} samples have another value, such as {sorted(wrong)[:3]}"
