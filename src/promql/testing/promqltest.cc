@@ -116,6 +116,8 @@ struct Eval {
 
 class Script {
  public:
+  explicit Script(const ScriptOptions& script_options) : script_options_(script_options) {}
+
   Result<ScriptResult> run(std::string_view text) {
     split(text);
     while (at_ < lines_.size()) {
@@ -310,7 +312,7 @@ class Script {
 
   EngineOptions options() const {
     EngineOptions options;
-    options.delayed_name_removal = true;  // as the reference runner sets it
+    options.delayed_name_removal = script_options_.delayed_name_removal;
     options.subquery_step_ms = kMinuteMs;
     return options;
   }
@@ -458,6 +460,7 @@ class Script {
     check_instant(in_range, Value(std::move(middle)));
   }
 
+  const ScriptOptions script_options_;
   std::vector<std::string> lines_;
   size_t at_ = 0;
   storage::testing::MemoryStore store_;
@@ -467,8 +470,8 @@ class Script {
 
 }  // namespace
 
-Result<ScriptResult> run_script(std::string_view text) {
-  return Script().run(text);
+Result<ScriptResult> run_script(std::string_view text, const ScriptOptions& options) {
+  return Script(options).run(text);
 }
 
 }  // namespace promql::testing

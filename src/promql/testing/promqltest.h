@@ -31,7 +31,12 @@ struct ScriptResult {
   std::vector<ScriptFailure> failures;
 };
 
+struct ScriptOptions {
+  // As the reference runner sets it; off is the engine's default.
+  bool delayed_name_removal = true;
+};
+
 // An error only for a script that cannot be read.
-core::Result<ScriptResult> run_script(std::string_view text);
+core::Result<ScriptResult> run_script(std::string_view text, const ScriptOptions& options = {});
 
 }  // namespace promql::testing
