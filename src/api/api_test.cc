@@ -190,9 +190,9 @@ TEST_CASE("Requests are counted by route and code") {
   fixture.get("/api/v1/query?query=(");
   const net::Response metrics = fixture.get("/metrics");
   CHECK(header(metrics, "Content-Type") == "text/plain; version=0.0.4; charset=utf-8");
-  for (const char* const line :
-       {"petrel_http_requests_total{handler=\"/api/v1/label/*/values\",code=\"200\"} ",
-        "petrel_http_requests_total{handler=\"/api/v1/query\",code=\"400\"} ",
+  for (const std::string_view line :
+       {"petrel_http_requests_total{code=\"200\",handler=\"/api/v1/label/*/values\"} ",
+        "petrel_http_requests_total{code=\"400\",handler=\"/api/v1/query\"} ",
         "petrel_http_request_duration_seconds_count{handler=\"/api/v1/query\"} "}) {
     CAPTURE(line);
     CHECK(metrics.body.find(line) != std::string::npos);

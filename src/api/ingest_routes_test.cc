@@ -137,7 +137,7 @@ TEST_CASE("A bad import names the place, as JSON; unknown encodings are a 415") 
   const net::Response bad = fixture.call("POST", "/api/v1/import/lines", {}, "m - x 1\n");
   CHECK(bad.status == 400);
   CHECK(bad.body.starts_with(R"({"status":"error","errorType":"bad_data",)"));
-  CHECK(bad.body.find("1:5") != std::string::npos);
+  CHECK(bad.body.find("line 1, column 5") != std::string::npos);
   CHECK(fixture.call("POST", "/api/v1/import/json", {}, "{").status == 400);
   CHECK(fixture.call("POST", "/api/v1/import/json", {{"Content-Encoding", "br"}}, "{}").status ==
         415);

@@ -57,7 +57,7 @@ struct RulesFixture : ApiFixture {
 
 constexpr std::string_view kAlert =
     R"({"labels":{"alertname":"Down","job":"a"},"annotations":{"summary":"a"},"state":"firing",)"
-    R"("activeAt":"1970-01-01T00:16:40.5Z","value":"7e+00"})";
+    R"("activeAt":"1970-01-01T00:16:40.500Z","value":"7e+00"})";
 
 }  // namespace
 
@@ -65,7 +65,7 @@ TEST_CASE("Rules have Prometheus's shape") {
   RulesFixture fixture;
   CHECK(fixture.text("/api/v1/rules?rule_group[]=g1") ==
         success(R"({"groups":[{"name":"g1","file":"a.yml","rules":[)"
-                R"({"name":"job:up:sum","query":"sum(up)","health":"ok","evaluationTime":0.5,)"
+                R"j({"name":"job:up:sum","query":"sum(up)","health":"ok","evaluationTime":0.5,)j"
                 R"("lastEvaluation":"1970-01-01T00:16:40Z","type":"recording"},)"
                 R"({"state":"firing","name":"Down","query":"up == 0","duration":300,)"
                 R"("keepFiringFor":0,"labels":{"severity":"page"},)"
