@@ -27,7 +27,7 @@ HOMES = {
     "re2/": {"model", "promql", "templates"},
     "snappy": {"ingest"},
     "zstd.h": {"ingest", "pipeline", "tsdb"},
-    "xxhash.h": {"model", "tsdb"},
+    "xxhash.h": {"model", "pipeline", "promql", "tsdb"},
     "CLI/": {"app"},
     "jemalloc/": {"app"},
     "mimalloc": {"app"},
