@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <fmt/core.h>
 #include <numeric>
 
@@ -191,10 +192,44 @@ class HistogramReader {
   std::vector<int64_t> negative_deltas_;
 };
 
+// Bucket i of schema n lies in bucket ceil(i / 2) of schema n - 1.
+void halve_side(std::vector<model::BucketSpan>& spans, std::vector<double>& counts) {
+  std::vector<model::BucketSpan> new_spans;
+  std::vector<double> new_counts;
+  int64_t index = 0;  // of the next bucket
+  int64_t last = 0;   // index of the newest new bucket
+  size_t at = 0;
+  for (const model::BucketSpan& span : spans) {
+    index += span.offset;
+    for (uint32_t i = 0; i < span.length; ++i, ++index, ++at) {
+      const int64_t target = (index + 1) >> 1;
+      if (!new_counts.empty() && target == last) {
+        new_counts.back() += counts[at];
+        continue;
+      }
+      if (!new_spans.empty() && target == last + 1) {
+        ++new_spans.back().length;
+      } else {
+        const int64_t gap = new_spans.empty() ? target : target - last - 1;
+        new_spans.push_back({static_cast<int32_t>(gap), 1});
+      }
+      new_counts.push_back(counts[at]);
+      last = target;
+    }
+  }
+  spans = std::move(new_spans);
+  counts = std::move(new_counts);
+}
+
 std::string bad_side(std::string_view side, const std::vector<model::BucketSpan>& spans,
                      const std::vector<double>& counts) {
   uint64_t described = 0;
+  int64_t index = 0;
   for (size_t i = 0; i < spans.size(); ++i) {
+    index += int64_t{spans[i].offset} + spans[i].length;
+    if (std::abs(index) > INT32_MAX) {
+      return fmt::format("{} span {} ends at bucket {}, beyond 32 bits", side, i, index);
+    }
     if (i > 0 && spans[i].offset < 0) {
       return fmt::format("{} span {} has the negative offset {}", side, i, spans[i].offset);
     }
@@ -238,6 +273,16 @@ std::string bad_custom_buckets(const model::Histogram& histogram) {
 
 bool decode_histogram(std::string_view bytes, DecodedHistogram& out, WireFault& fault) {
   return HistogramReader(bytes, out).read(fault);
+}
+
+bool reduce_buckets(model::Histogram& histogram, size_t buckets_max) {
+  while (histogram.positive_counts.size() + histogram.negative_counts.size() > buckets_max) {
+    if (histogram.schema <= kSchemaMin) return false;  // also kCustomBucketsSchema
+    halve_side(histogram.positive_spans, histogram.positive_counts);
+    halve_side(histogram.negative_spans, histogram.negative_counts);
+    --histogram.schema;
+  }
+  return true;
 }
 
 std::string contradiction(const model::Histogram& histogram) {

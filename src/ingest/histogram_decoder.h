@@ -30,4 +30,9 @@ bool decode_histogram(std::string_view bytes, DecodedHistogram& out, WireFault& 
 // "" when nothing does.
 std::string contradiction(const model::Histogram& histogram);
 
+// Halves the resolution (schema - 1: neighbouring buckets become one) until there are at
+// most `buckets_max` buckets of both signs together. False when that cannot be reached:
+// custom buckets have no lower resolution, and schema -4 is the lowest.
+bool reduce_buckets(model::Histogram& histogram, size_t buckets_max);
+
 }  // namespace ingest

@@ -14,7 +14,8 @@ struct Limits {
   size_t metric_name_size_max = 1024;
   size_t label_name_size_max = 1024;
   size_t label_value_size_max = 4096;
-  size_t histogram_buckets_max = 160;  // both signs together
+  // Both signs together; above it the resolution of a native histogram is halved.
+  size_t histogram_buckets_max = 160;
 
   // Per request.
   size_t samples_max = 1'000'000;  // floats and histograms

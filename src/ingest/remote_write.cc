@@ -1,5 +1,6 @@
 #include "ingest/remote_write.h"
 
+#include "core/metrics.h"
 #include "core/utf8.h"
 #include "ingest/histogram_decoder.h"
 #include "ingest/refusals.h"
@@ -329,8 +330,14 @@ class Decoder {
     const size_t buckets =
         decoded.histogram.positive_counts.size() + decoded.histogram.negative_counts.size();
     if (wrong.empty() && buckets > limits_.histogram_buckets_max) {
-      wrong = fmt::format("{} buckets, the limit is {}", buckets, limits_.histogram_buckets_max);
-      reason = RefusalReason::LimitExceeded;
+      if (reduce_buckets(decoded.histogram, limits_.histogram_buckets_max)) {
+        count_reduced();
+      } else {
+        wrong =
+            fmt::format("{} buckets, the limit is {}, and its resolution cannot be lowered to it",
+                        buckets, limits_.histogram_buckets_max);
+        reason = RefusalReason::LimitExceeded;
+      }
     }
     if (!wrong.empty()) {
       bad_histograms_.emplace_back(reason,
@@ -339,6 +346,13 @@ class Decoder {
     }
     batch_.add_histogram(decoded.timestamp_ms, std::move(decoded.histogram));
     return true;
+  }
+
+  static void count_reduced() {
+    static core::Counter& reduced =
+        core::counter("petrel_ingest_reduced_histograms_total",
+                      "Native histograms whose resolution was lowered to the limit of buckets.");
+    reduced.add();
   }
 
   void refused_histogram(std::string_view labels, RefusalReason reason, std::string_view text) {

@@ -175,6 +175,14 @@ TEST_CASE("a histogram that contradicts itself is refused, its request is not") 
         "custom bound 1 is 1, expected finite and rising ones\n");
 }
 
+TEST_CASE("spans beyond 32 bits of bucket index are refused") {
+  WireWriter out;
+  out.varint(1, 0).varint(15, 77).bytes(11, WireWriter().sint(1, INT32_MAX).varint(2, 1));
+  out.packed_sints(12, {0});
+  CHECK(decoded_histogram(out).find("positive span 0 ends at bucket 2147483648, beyond 32 bits") !=
+        std::string::npos);
+}
+
 TEST_CASE("sums of deltas beyond 64 bits are refused") {
   WireWriter out;
   out.varint(1, 0).varint(15, 77).bytes(11, WireWriter().varint(2, 2));
@@ -188,7 +196,6 @@ TEST_CASE("a limit of one series refuses that series and says limit and value") 
   limits.label_value_size_max = 5;
   limits.label_name_size_max = 8;
   limits.metric_name_size_max = 4;
-  limits.histogram_buckets_max = 3;
   WireWriter request;
   const auto add = [&](testing::TestLabels labels) {
     request.bytes(1, series_message(labels).bytes(2, sample_message(1, 5)));
@@ -205,8 +212,26 @@ TEST_CASE("a limit of one series refuses that series and says limit and value") 
         "  lone: value of label a has 6 bytes, the limit is 5\n"
         "  name: label name of 9 bytes, the limit is 8\n"
         "  names: metric name of 5 bytes, the limit is 4\n");
+}
+
+TEST_CASE("a histogram with too many buckets gets half the resolution, until they fit") {
+  Limits limits;
+  limits.histogram_buckets_max = 3;
+  // Buckets 0, 1, 3 become 0, 1, 2, bucket -2 becomes -1: still four. Then 0 and 1, and 0.
   CHECK(decoded_histogram(integer_histogram(), limits) ==
-        "refused limit_exceeded 1\n  h: histogram @77: 4 buckets, the limit is 3\n");
+        "h {schema 1 hint 2 integer count 11 sum 18.5 zero 1 below 0.001 "
+        "positive 0+2: 2 4 negative 0+1: 4} @77\n");
+  limits.histogram_buckets_max = 1;
+  CHECK(decoded_histogram(integer_histogram(), limits) ==
+        "refused limit_exceeded 1\n"
+        "  h: histogram @77: 4 buckets, the limit is 1, and its resolution cannot be lowered to "
+        "it\n");
+  WireWriter custom;
+  custom.varint(1, 10).float64(3, 9).sint(4, -53);
+  custom.bytes(11, WireWriter().sint(1, 0).varint(2, 4)).packed_sints(12, {1, 1, 1, 1});
+  custom.packed_doubles(16, {0.5, 1, 2}).varint(15, 79);
+  limits.histogram_buckets_max = 3;
+  CHECK(decoded_histogram(custom, limits).starts_with("refused limit_exceeded 1\n"));
 }
 
 TEST_CASE("long labels count by the default limits") {
