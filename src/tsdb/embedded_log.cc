@@ -183,7 +183,7 @@ Result<void> EmbeddedLog::find_end() {
   found_end_ = reader.position();
   if (reader.proven_end() == found_end_) unproven_.clear();
   // Torn bytes stay, for whoever wants to look at them.
-  trim(newest, std::max<uint64_t>(reader.offset(), bytes.find_last_not_of('\0') + 1));
+  trim(newest, std::max<uint64_t>(reader.offset(), used_size(bytes)));
   return {};
 }
 

@@ -27,11 +27,27 @@ constexpr size_t kSizeAt = 8;
 constexpr size_t kPositionAt = 12;
 static_assert(kPositionAt + sizeof(LogPosition) == kRecordHeaderBytes);
 
+// A segment is mostly zeros after a start; they are passed over in blocks of this size.
+constexpr std::array<char, 4096> kZeros{};
+
+bool is_zero_block(std::string_view bytes) {
+  return bytes.size() == kZeros.size() &&
+         std::memcmp(bytes.data(), kZeros.data(), kZeros.size()) == 0;
+}
+
 uint32_t header_crc(std::string_view header, uint32_t salt) {
   return core::crc32c(header.substr(kPayloadCrcAt, kRecordHeaderBytes - kPayloadCrcAt), salt);
 }
 
 }  // namespace
+
+size_t used_size(std::string_view segment) {
+  while (segment.size() >= kZeros.size() &&
+         is_zero_block(segment.substr(segment.size() - kZeros.size()))) {
+    segment.remove_suffix(kZeros.size());
+  }
+  return segment.find_last_not_of('\0') + 1;  // npos + 1 is 0
+}
 
 std::string encode_segment_header(const SegmentHeader& header) {
   std::string bytes(kMagic);
@@ -159,6 +175,10 @@ Result<void> SegmentReader::judge_bad_record() const {
                       offset_, position_, *end_ - 1);
   }
   for (uint64_t offset = offset_; offset + kRecordHeaderBytes < segment_.size(); ++offset) {
+    // A record's size is never zero: none begins where that field lies within zeros.
+    while (is_zero_block(segment_.substr(offset, kZeros.size()))) {
+      offset += kZeros.size() - kPositionAt;
+    }
     const std::optional<Whole> whole = whole_at(offset);
     if (!whole || whole->kind != RecordKind::Mark || durable_end(*whole) <= position_) continue;
     return core::fail(

@@ -34,6 +34,9 @@ struct SegmentHeader {
   uint32_t salt = 0;
 };
 
+// Bytes in front of the zeros at the end. A record may end in zeros of its own.
+size_t used_size(std::string_view segment);
+
 std::string encode_segment_header(const SegmentHeader& header);
 core::Result<SegmentHeader> decode_segment_header(std::string_view segment);
 

@@ -331,6 +331,26 @@ TEST_CASE("a torn write of several records is no corruption, whichever of them s
   }
 }
 
+TEST_CASE("an acknowledged record of which only zeros are left is corruption") {
+  for (const size_t size : {100, 4000, 5000, 20'000}) {
+    CAPTURE(size);
+    Bench bench;
+    bench.options.segment_bytes = 64 << 10;
+    auto log = bench.open();
+    OwnedBatch large = small_batch(0);
+    large.metadata[0].help.assign(size, 'x');
+    append_durable(*log, large);
+    append_durable(*log, small_batch(1));
+    log.reset();
+    std::string bytes = *bench.files.read_file(only_segment(bench.files));
+    const size_t first = bytes.find("xxx") - 50;
+    std::fill_n(bytes.begin() + static_cast<ptrdiff_t>(first), size + 50, '\0');
+    const auto count = replayed_count(bytes);
+    REQUIRE(!count);
+    CHECK(count.error().code == ErrorCode::Corruption);
+  }
+}
+
 TEST_CASE("a missing segment in the middle is corruption") {
   Bench bench;
   bench.options.segment_bytes = 512;
