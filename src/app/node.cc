@@ -24,12 +24,6 @@ std::vector<api::NamedCount> named_counts(const std::vector<tsdb::NamedCount>& c
   return copies;
 }
 
-std::vector<api::NamedCount> named_counts(const std::vector<tsdb::NamedCount>& from) {
-  std::vector<api::NamedCount> to;
-  for (const tsdb::NamedCount& one : from) to.push_back({one.name, one.count});
-  return to;
-}
-
 api::TsdbStatus tsdb_status(const Node& node, size_t top) {
   const tsdb::EngineStats stats = node.engine->stats(std::string(model::kDefaultTenant), top);
   return {.series = stats.series,
