@@ -26,7 +26,8 @@ class Secret {
 };
 
 struct WebhookConfig {
-  Secret url;  // may hold a token
+  Secret url;            // may hold a token
+  std::string url_file;  // instead of url; read before every send
   bool send_resolved = true;
   uint64_t max_alerts = 0;  // alerts in one message; 0: all
   int64_t timeout_ms = 10'000;

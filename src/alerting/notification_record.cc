@@ -1,0 +1,159 @@
+#include "alerting/notification_record.h"
+
+#include "core/varint.h"
+
+#include <fmt/format.h>
+
+namespace alerting {
+
+using alertstore::AlertEvent;
+using core::ErrorCode;
+using core::Result;
+
+namespace {
+
+constexpr char kVersion = 1;
+
+void append_time(std::string& out, int64_t time_ms) {
+  core::append_varint(out, core::zigzag(time_ms));
+}
+
+bool take_time(std::string_view& bytes, int64_t& time_ms) {
+  uint64_t raw = 0;
+  if (!core::take_varint(bytes, raw)) return false;
+  time_ms = core::unzigzag(raw);
+  return true;
+}
+
+bool take_text(std::string_view& bytes, std::string& text) {
+  std::string_view view;
+  if (!core::take_string(bytes, view)) return false;
+  text = view;
+  return true;
+}
+
+template <typename Add>
+bool take_events(std::string_view& bytes, Add add) {
+  uint64_t count = 0;
+  if (!core::take_varint(bytes, count) || count > bytes.size()) return false;
+  for (uint64_t i = 0; i < count; ++i) {
+    AlertEvent event;
+    if (!alertstore::take_event(bytes, event)) return false;
+    add(std::move(event));
+  }
+  return true;
+}
+
+bool take_texts(std::string_view& bytes, std::vector<std::string>& texts) {
+  uint64_t count = 0;
+  if (!core::take_varint(bytes, count) || count > bytes.size()) return false;
+  for (uint64_t i = 0; i < count; ++i) {
+    if (!take_text(bytes, texts.emplace_back())) return false;
+  }
+  return true;
+}
+
+bool take_version(std::string_view& bytes) {
+  if (bytes.empty() || bytes[0] != kVersion) return false;
+  bytes.remove_prefix(1);
+  return true;
+}
+
+}  // namespace
+
+std::string group_key(std::string_view tenant, std::string_view receiver,
+                      model::LabelsView labels) {
+  std::string key(kGroupPrefix);
+  core::append_string(key, tenant);
+  core::append_string(key, receiver);
+  key.append(labels.bytes());
+  return key;
+}
+
+std::string Group::key() const {
+  return group_key(tenant, receiver, labels);
+}
+
+std::string encode_group(const Group& group) {
+  std::string out(1, kVersion);
+  core::append_varint(out, group.members.size());
+  for (const auto& [labels, event] : group.members) alertstore::append_event(out, event);
+  core::append_varint(out, group.pending.size());
+  for (const AlertEvent& event : group.pending) alertstore::append_event(out, event);
+  core::append_varint(out, group.informed.size());
+  for (const std::string& integration : group.informed) core::append_string(out, integration);
+  core::append_varint(out, group.next_sequence);
+  append_time(out, group.flush_at_ms);
+  append_time(out, group.last_flush_ms);
+  append_time(out, group.last_notified_ms);
+  return out;
+}
+
+Result<Group> decode_group(std::string_view key, std::string_view bytes) {
+  Group group;
+  std::string_view name = key;
+  if (name.starts_with(kGroupPrefix)) {
+    name.remove_prefix(kGroupPrefix.size());
+    const bool named = take_text(name, group.tenant) && take_text(name, group.receiver);
+    group.labels = model::Labels::from_canonical(name);
+    const auto add_member = [&group](AlertEvent event) {
+      model::Labels labels = event.labels;
+      group.members.emplace(std::move(labels), std::move(event));
+    };
+    const auto add_pending = [&group](AlertEvent event) {
+      group.pending.push_back(std::move(event));
+    };
+    if (named && take_version(bytes) && take_events(bytes, add_member) &&
+        take_events(bytes, add_pending) && take_texts(bytes, group.informed) &&
+        core::take_varint(bytes, group.next_sequence) && take_time(bytes, group.flush_at_ms) &&
+        take_time(bytes, group.last_flush_ms) && take_time(bytes, group.last_notified_ms) &&
+        bytes.empty()) {
+      return group;
+    }
+  }
+  return core::fail(ErrorCode::Corruption, "alert store: malformed notification group");
+}
+
+std::string Delivery::key() const {
+  // Fixed-width numbers: keys of a group sort in the order of its messages.
+  return fmt::format("{}{}/{:020}/{:04}", kDeliveryPrefix, group, sequence, integration);
+}
+
+std::string encode_delivery(const Delivery& delivery) {
+  std::string out(1, kVersion);
+  core::append_string(out, delivery.group);
+  core::append_varint(out, delivery.sequence);
+  core::append_varint(out, delivery.integration);
+  core::append_string(out, delivery.id);
+  core::append_string(out, delivery.receiver);
+  out.push_back(static_cast<char>(delivery.state));
+  core::append_varint(out, delivery.attempt);
+  append_time(out, delivery.due_ms);
+  append_time(out, delivery.created_ms);
+  core::append_string(out, delivery.last_error);
+  core::append_string(out, delivery.body);
+  return out;
+}
+
+Result<Delivery> decode_delivery(std::string_view bytes) {
+  Delivery one;
+  if (take_version(bytes) && take_text(bytes, one.group) &&
+      core::take_varint(bytes, one.sequence) && core::take_varint(bytes, one.integration) &&
+      take_text(bytes, one.id) && take_text(bytes, one.receiver) && !bytes.empty() &&
+      (bytes[0] == 1 || bytes[0] == 2)) {
+    one.state = static_cast<DeliveryState>(bytes[0]);
+    bytes.remove_prefix(1);
+    if (core::take_varint(bytes, one.attempt) && take_time(bytes, one.due_ms) &&
+        take_time(bytes, one.created_ms) && take_text(bytes, one.last_error) &&
+        take_text(bytes, one.body) && bytes.empty()) {
+      return one;
+    }
+  }
+  return core::fail(ErrorCode::Corruption, "alert store: malformed delivery");
+}
+
+std::string dead_letter_key(int64_t time_ms, std::string_view id) {
+  return fmt::format("{}{:020}/{}", kDeadLetterPrefix, time_ms, id);
+}
+
+}  // namespace alerting
