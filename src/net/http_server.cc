@@ -552,10 +552,14 @@ class AsioHttpServer final : public HttpServer {
                 error.message(), denied ? " (ports below 1024 need the privilege)" : "");
   }
 
+  // The fiber is made on the loop's own thread: asio::spawn() enters it at once, and a
+  // stack that moves between threads is more than sanitizers can follow.
   template <typename Body>
   static void spawn_on(Loop& loop, Body body) {
-    asio::spawn(loop.io.get_executor(), std::allocator_arg,
-                boost::context::fixedsize_stack(kStackSize), std::move(body), asio::detached);
+    asio::post(loop.io, [&io = loop.io, held = std::move(body)]() mutable {
+      asio::spawn(io.get_executor(), std::allocator_arg,
+                  boost::context::fixedsize_stack(kStackSize), std::move(held), asio::detached);
+    });
   }
 
   // No connection is admitted once this has returned.
