@@ -126,7 +126,11 @@ Result<std::unique_ptr<Engine>> Engine::create(EngineOptions options, EngineDeps
   auto impl = std::make_unique<Impl>(std::move(options), deps, std::move(lock));
   impl->manifest = TRY(Manifest::load(impl->files, impl->options.data_dir));
   TRY(impl->files.create_dirs(impl->blocks_dir()));
-  TRY(impl->remove_leftovers());
+  // A manifest that was renamed but not synced before a kill can be read now and be gone
+  // after a power failure: what it replaced must not be removed yet.
+  Result<void> cleaned = impl->files.sync_dir(impl->options.data_dir);
+  if (cleaned) cleaned = impl->remove_leftovers();
+  if (!cleaned) core::log_warn("tsdb", "cannot clean up", {{"err", cleaned.error().message}});
   TRY(impl->open_blocks());
   impl->progress.end = impl->log.high();
   return std::unique_ptr<Engine>(new Engine(std::move(impl)));

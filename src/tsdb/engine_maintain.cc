@@ -311,23 +311,32 @@ Result<uint64_t> Engine::Impl::write_snapshot() {
 }
 
 Result<void> Engine::Impl::publish_flushed(MaintainReport& report) {
+  // Records before this position are applied, so the snapshot has what they introduce,
+  // also those that carry no samples.
+  LogPosition needed = log.high();
+  for (Tenant* tenant : all_tenants()) needed = std::min(needed, tenant->head.applied_to(log));
   const uint64_t snapshot = TRY(write_snapshot());
+  // Names have to be durable before the manifest that uses them is.
   TRY(files.sync_dir(blocks_dir()));
+  TRY(files.sync_dir(options.data_dir));
 
   Manifest next = manifest;
   next.next_series_id = next_series_id;
-  const uint64_t old_snapshot = std::exchange(next.snapshot_number, snapshot);
+  next.snapshot_number = snapshot;
   for (const Flushed& one : flushed) {
     int64_t& closed = next.closed_before_ms[one.meta.tenant];
     closed = std::max(closed, one.meta.end_ms);
     if (one.block != nullptr) next.blocks.push_back(one.meta);
   }
+  // If this fails nobody knows which manifest a restart will find: both must find their
+  // files.
+  const std::vector<Flushed> stored = std::exchange(flushed, {});
   TRY(next.store(files, options.data_dir));
   manifest = std::move(next);
 
   static core::Counter& bytes =
       core::counter("petrel_tsdb_flushed_bytes_total", "Bytes of blocks written from the head.");
-  for (const Flushed& one : flushed) {
+  for (const Flushed& one : stored) {
     if (one.block != nullptr) {
       Blocks blocks = *one.tenant->blocks();
       blocks.push_back(one.block);
@@ -337,10 +346,10 @@ Result<void> Engine::Impl::publish_flushed(MaintainReport& report) {
     }
     one.tenant->head.hide_before(one.meta.end_ms);
   }
-  flushed.clear();
 
-  if (old_snapshot != 0) (void)files.remove(snapshot_path(old_snapshot));
-  LogPosition needed = log.high();
+  if (const Result<void> cleaned = remove_leftovers(); !cleaned) {
+    core::log_warn("tsdb", "cannot remove old files", {{"err", cleaned.error().message}});
+  }
   for (Tenant* tenant : all_tenants()) needed = std::min(needed, tenant->head.needed_from(log));
   // Failing here costs disk, not data: the next flush tries again.
   if (const Result<void> cut = log.truncate_before(needed); !cut) {

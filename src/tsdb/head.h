@@ -144,9 +144,10 @@ class Head {
   // Frees what is hidden, once no reader from before hide_before() is left; false when
   // there still is one.
   bool forget_hidden(uint64_t& series_dropped);
-  // The first log record whose samples are only here; nothing when there are none and
-  // `high` when the log may be dropped up to there.
+  // The first log record whose samples are only here; the log's end when there is none.
   storage::LogPosition needed_from(const storage::Log& log) const;
+  // A position before which all records of this head are applied.
+  storage::LogPosition applied_to(const storage::Log& log) const;
 
  private:
   struct RetiredChunk {

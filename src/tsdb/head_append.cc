@@ -589,8 +589,10 @@ uint64_t Head::replay(LogPosition position, const LogBatch& batch) {
     if (!one.labels.empty()) restore_series(one.id, one.labels);
     const auto found = by_id_.find(one.id);
     refs_.push_back(found == by_id_.end() ? kRefused : found->second);
-    if (found == by_id_.end()) unknown += one.samples_end - begin;
-    begin = one.samples_end;
+    // What blocks hold may well be unknown: the series has left with the range.
+    for (; begin < one.samples_end; ++begin) {
+      if (found == by_id_.end() && batch.samples[begin].timestamp_ms >= closed) ++unknown;
+    }
   }
 
   const std::lock_guard write(write_mutex_);

@@ -178,4 +178,9 @@ storage::LogPosition Head::needed_from(const storage::Log& log) const {
   return needed;
 }
 
+storage::LogPosition Head::applied_to(const storage::Log& log) const {
+  const std::lock_guard write(write_mutex_);
+  return log.high();
+}
+
 }  // namespace tsdb
