@@ -134,6 +134,11 @@ void EmbeddedLog::close() {
   const Result<void> written = write_and_sync(mark, {});
   if (!written) {
     core::log_warn("log", "no closing mark written", {{"error", written.error().message}});
+    return;
+  }
+  // The next start does not have to read what was never used.
+  if (const Result<void> trimmed = active_->truncate(active_offset_); !trimmed) {
+    core::log_warn("log", "unused space stays", {{"error", trimmed.error().message}});
   }
 }
 
