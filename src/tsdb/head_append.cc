@@ -597,6 +597,9 @@ uint64_t Head::replay(LogPosition position, const LogBatch& batch) {
 
   const std::lock_guard write(write_mutex_);
   const std::lock_guard data(data_mutex_);
+  // A repeated sample is acknowledged once this record is durable, which a start on a
+  // broken disk leaves open.
+  last_position_ = position;
   // What blocks hold, and what an earlier record holds already, is left out.
   LogBatch& kept = piece_;
   kept.clear();
