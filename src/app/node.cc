@@ -182,12 +182,11 @@ Result<void> start_node(Node& node) {
 
   for (const Role* role : roles) TRY(role->start(node));
 
-  node.api->set_services(
-      {.sink = node.engine.get(),
-       .source = node.engine.get(),
-       .engine = node.promql.get(),
-       .rules = [&node] { return node.rules ? node.rules->snapshot() : rules::RulesView{}; },
-       .tsdb_status = [&node](size_t top) { return tsdb_status(node, top); }});
+  node.api->set_services({.sink = node.engine.get(),
+                          .source = node.engine.get(),
+                          .engine = node.promql.get(),
+                          .rules = rules_view(node),
+                          .tsdb_status = [&node](size_t top) { return tsdb_status(node, top); }});
   return {};
 }
 
