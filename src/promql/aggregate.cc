@@ -1,7 +1,6 @@
 // Aggregations that fold many series into one per group: the series stream through,
 // only the groups' columns are held.
 
-#include "promql/functions/kahan.h"
 #include "promql/grouping.h"
 #include "promql/histogram_math.h"
 #include "promql/operator.h"
@@ -10,7 +9,7 @@
 
 #include <cmath>
 #include <limits>
-#include <map>
+#include <memory>
 #include <utility>
 
 namespace promql {
@@ -20,254 +19,274 @@ using core::Result;
 
 namespace {
 
-// What a group knows of one step.
-struct Sums {
-  KahanMean mean;  // also carries the sum
-  double low_or_high = 0;
-  double squares = 0;
-  double welford_mean = 0;
+// The histograms that a group met at one step.
+struct HistogramFold {
+  std::shared_ptr<model::Histogram> value;
   double count = 0;
-  std::shared_ptr<model::Histogram> histogram;
-  bool has_float = false;
   bool incompatible = false;
 };
 
+// One group's state: flat columns, whose meaning depends on the aggregation.
+//
+//            a       b              c
+//   sum      sum     compensation   -
+//   avg      sum or mean, compensation, count
+//   min, max value   -              -
+//   count    count   -              -
+//   stddev   mean    squares        count
+struct Group {
+  std::vector<double> a;
+  std::vector<double> b;
+  std::vector<double> c;
+  std::vector<Cell> cells;  // Float: a float was seen
+  std::vector<bool> incremental;
+  std::vector<HistogramFold> histograms;  // empty until the first one
+  bool drop_name = false;
+};
+
+void add_sums(Group& group, const Column& column) {
+  for (size_t i = 0; i < column.size(); ++i) {
+    if (column.cells[i] != Cell::Float) continue;
+    const double value = column.values[i];
+    const double sum = group.a[i];
+    const double total = sum + value;
+    const double lost =
+        std::fabs(sum) >= std::fabs(value) ? (sum - total) + value : (value - total) + sum;
+    group.b[i] = std::isinf(total) ? 0 : group.b[i] + lost;
+    group.a[i] = total;
+    group.cells[i] = Cell::Float;
+  }
+}
+
+struct Compensated {
+  double sum;
+  double compensation;
+};
+Compensated kahan_add(Compensated to, double value) {
+  const double total = to.sum + value;
+  if (std::isinf(total)) return {total, 0};
+  const double lost =
+      std::fabs(to.sum) >= std::fabs(value) ? (to.sum - total) + value : (value - total) + to.sum;
+  return {total, to.compensation + lost};
+}
+
+// Sums as long as that stays finite, then goes on with an incremental mean.
+void add_averages(Group& group, const Column& column) {
+  for (size_t i = 0; i < column.size(); ++i) {
+    if (column.cells[i] != Cell::Float) continue;
+    const double value = column.values[i];
+    const double count = (group.c[i] += 1);
+    group.cells[i] = Cell::Float;
+    Compensated state{group.a[i], group.b[i]};
+    if (!group.incremental[i]) {
+      const Compensated next = kahan_add(state, value);
+      if (count == 1 || !std::isinf(next.sum)) {
+        group.a[i] = next.sum;
+        group.b[i] = next.compensation;
+        continue;
+      }
+      group.incremental[i] = true;
+      state.sum /= count - 1;
+      state.compensation /= count - 1;
+    }
+    // An infinite mean stays; only the opposite infinity or NaN changes it.
+    const bool stays =
+        std::isinf(state.sum) &&
+        (std::isfinite(value) || (std::isinf(value) && (state.sum > 0) == (value > 0)));
+    if (!stays) {
+      const double share = (count - 1) / count;
+      state = kahan_add({share * state.sum, share * state.compensation}, value / count);
+    }
+    group.a[i] = state.sum;
+    group.b[i] = state.compensation;
+  }
+}
+
+template <typename Better>
+void add_extremes(Group& group, const Column& column, const Better& better) {
+  for (size_t i = 0; i < column.size(); ++i) {
+    if (column.cells[i] != Cell::Float) continue;
+    const double value = column.values[i];
+    if (group.cells[i] == Cell::Absent || better(value, group.a[i]) || std::isnan(group.a[i])) {
+      group.a[i] = value;
+    }
+    group.cells[i] = Cell::Float;
+  }
+}
+
+void add_counts(Group& group, const Column& column) {
+  for (size_t i = 0; i < column.size(); ++i) {
+    if (column.cells[i] == Cell::Absent) continue;
+    group.a[i] += 1;
+    group.cells[i] = Cell::Float;
+  }
+}
+
+// Welford's method; a first value that is not finite spoils the group.
+void add_spreads(Group& group, const Column& column) {
+  for (size_t i = 0; i < column.size(); ++i) {
+    if (column.cells[i] != Cell::Float) continue;
+    const double value = column.values[i];
+    const double count = (group.c[i] += 1);
+    if (group.cells[i] == Cell::Absent) {
+      group.cells[i] = Cell::Float;
+      group.a[i] = value;
+      group.b[i] = std::isfinite(value) ? 0 : std::numeric_limits<double>::quiet_NaN();
+      continue;
+    }
+    const double off = value - group.a[i];
+    group.a[i] += off / count;
+    group.b[i] += off * (value - group.a[i]);
+  }
+}
+
 class Folder {
  public:
-  Folder(const Aggregate& node, const Context& context) : node_(node), context_(context) {}
+  Folder(const Aggregate& node, const Context& context)
+      : node_(node), context_(context), grouping_(node.grouping, node.without) {}
 
-  void fold(Sums& sums, const Column& column, size_t i) {
-    const bool is_histogram = column.cells[i] == Cell::Histogram;
-    const double value = column.values[i];
-    switch (node_.op) {
-      case AggregateOp::Sum:
-        if (is_histogram) return add_histogram(sums, *column.histograms[i]);
-        sums.has_float = true;
-        sums.mean.sum.add(value);
-        return;
-      case AggregateOp::Avg:
-        if (is_histogram) return average_histogram(sums, *column.histograms[i]);
-        sums.has_float = true;
-        sums.mean.add(value);
-        return;
-      case AggregateOp::Min:
-      case AggregateOp::Max:
-        if (is_histogram) return ignore();
-        if (!sums.has_float || std::isnan(sums.low_or_high) ||
-            (node_.op == AggregateOp::Min ? value < sums.low_or_high : value > sums.low_or_high)) {
-          sums.low_or_high = value;
-        }
-        sums.has_float = true;
-        return;
-      case AggregateOp::Stddev:
-      case AggregateOp::Stdvar:
-        if (is_histogram) return ignore();
-        return spread(sums, value);
-      default:  // Count, Group
-        sums.count += 1;
-        sums.has_float = true;
-        return;
+  Result<std::vector<Column>> run(VectorOperator& source, Charge& charge) {
+    Column column;
+    while (true) {
+      const bool more = TRY(source.next(column));
+      if (!more) break;
+      TRY(context_.query.check());
+      if (!column.any()) continue;
+      const size_t index = grouping_.group_of(column.labels);
+      if (index == groups_.size()) {
+        TRY(charge.add(context_.steps.count));
+        groups_.push_back(make_group());
+        groups_.back().drop_name = column.drop_name && grouping_.keeps_name();
+      }
+      add_floats(groups_[index], column);
+      if (!column.histograms.empty()) add_histograms(groups_[index], column);
     }
-  }
-
-  void finish(Sums& sums, Column& out, size_t i) {
-    if (sums.has_float && sums.histogram) {
-      context_.query.annotations.warn("encountered a mix of histograms and floats for aggregation",
-                                      node_.inner->position);
-      return;
+    std::vector<Column> out(groups_.size());
+    for (size_t g = 0; g < groups_.size(); ++g) {
+      finish(groups_[g], out[g]);
+      out[g].labels = grouping_.labels_of(g);
+      out[g].drop_name = groups_[g].drop_name;
+      groups_[g] = Group{};
     }
-    if (sums.incompatible) return;
-    if (sums.histogram) {
-      compact(*sums.histogram);
-      out.set(i, HistogramPtr(std::move(sums.histogram)));
-      return;
-    }
-    if (!sums.has_float) return;
-    switch (node_.op) {
-      case AggregateOp::Sum:
-        return out.set(i, sums.mean.sum.sum + sums.mean.sum.compensation);
-      case AggregateOp::Avg:
-        return out.set(i, sums.mean.mean());
-      case AggregateOp::Min:
-      case AggregateOp::Max:
-        return out.set(i, sums.low_or_high);
-      case AggregateOp::Count:
-        return out.set(i, sums.count);
-      case AggregateOp::Group:
-        return out.set(i, 1);
-      case AggregateOp::Stdvar:
-        return out.set(i, sums.squares / sums.count);
-      default:
-        return out.set(i, std::sqrt(sums.squares / sums.count));
-    }
+    return out;
   }
 
  private:
-  void ignore() {
-    context_.query.annotations.info(
-        annotation::histogram_ignored_in_aggregation(aggregate_op_text(node_.op)),
-        node_.inner->position);
+  Group make_group() const {
+    const size_t steps = context_.steps.count;
+    const bool average = node_.op == AggregateOp::Avg;
+    const bool spread = node_.op == AggregateOp::Stddev || node_.op == AggregateOp::Stdvar;
+    Group group;
+    group.a.resize(steps);
+    group.cells.resize(steps, Cell::Absent);
+    if (average || spread || node_.op == AggregateOp::Sum) group.b.resize(steps);
+    if (average || spread) group.c.resize(steps);
+    if (average) group.incremental.resize(steps);
+    return group;
   }
 
-  // Welford's method; a first value that is not finite spoils the group.
-  static void spread(Sums& sums, double value) {
-    sums.count += 1;
-    if (!sums.has_float) {
-      sums.has_float = true;
-      sums.welford_mean = value;
-      sums.squares = std::isfinite(value) ? 0 : std::numeric_limits<double>::quiet_NaN();
+  void add_floats(Group& group, const Column& column) const {
+    switch (node_.op) {
+      case AggregateOp::Sum:
+        return add_sums(group, column);
+      case AggregateOp::Avg:
+        return add_averages(group, column);
+      case AggregateOp::Min:
+        return add_extremes(group, column, [](double a, double b) { return a < b; });
+      case AggregateOp::Max:
+        return add_extremes(group, column, [](double a, double b) { return a > b; });
+      case AggregateOp::Stddev:
+      case AggregateOp::Stdvar:
+        return add_spreads(group, column);
+      default:
+        return add_counts(group, column);
+    }
+  }
+
+  void add_histograms(Group& group, const Column& column) {
+    if (node_.op == AggregateOp::Count || node_.op == AggregateOp::Group) return;
+    const bool folds = node_.op == AggregateOp::Sum || node_.op == AggregateOp::Avg;
+    for (size_t i = 0; i < column.size(); ++i) {
+      if (column.cells[i] != Cell::Histogram) continue;
+      if (!folds) {
+        context_.query.annotations.info(
+            annotation::histogram_ignored_in_aggregation(aggregate_op_text(node_.op)),
+            node_.inner->position);
+        return;
+      }
+      if (group.histograms.empty()) group.histograms.resize(column.size());
+      fold(group.histograms[i], *column.histograms[i]);
+    }
+  }
+
+  void fold(HistogramFold& into, const model::Histogram& histogram) {
+    if (into.incompatible) return;
+    into.count += 1;
+    if (!into.value) {
+      into.value = std::make_shared<model::Histogram>(histogram);
       return;
     }
-    const double off = value - sums.welford_mean;
-    sums.welford_mean += off / sums.count;
-    sums.squares += off * (value - sums.welford_mean);
-  }
-
-  void problem(Sums& sums, HistogramProblem problem) {
+    HistogramProblem problem = HistogramProblem::None;
+    if (node_.op == AggregateOp::Sum) {
+      problem = add(*into.value, histogram);
+    } else {
+      model::Histogram share = histogram;
+      divide(share, into.count);
+      model::Histogram old_share = *into.value;
+      divide(old_share, into.count);
+      problem = subtract(share, old_share);
+      if (problem == HistogramProblem::None) problem = add(*into.value, share);
+    }
     if (problem == HistogramProblem::None) return;
-    sums.incompatible = true;
+    into.incompatible = true;
     context_.query.annotations.warn(problem == HistogramProblem::MixedSchemas
                                         ? annotation::mixed_exponential_custom("")
                                         : annotation::incompatible_bounds(""),
                                     node_.inner->position);
   }
 
-  void add_histogram(Sums& sums, const model::Histogram& histogram) {
-    if (sums.incompatible) return;
-    if (!sums.histogram) {
-      sums.histogram = std::make_shared<model::Histogram>(histogram);
-      return;
+  double result(const Group& group, size_t i) const {
+    switch (node_.op) {
+      case AggregateOp::Sum:
+        return group.a[i] + group.b[i];
+      case AggregateOp::Avg:
+        return group.incremental[i] ? group.a[i] + group.b[i]
+                                    : group.a[i] / group.c[i] + group.b[i] / group.c[i];
+      case AggregateOp::Group:
+        return 1;
+      case AggregateOp::Stddev:
+        return std::sqrt(group.b[i] / group.c[i]);
+      case AggregateOp::Stdvar:
+        return group.b[i] / group.c[i];
+      default:
+        return group.a[i];
     }
-    problem(sums, add(*sums.histogram, histogram));
   }
 
-  void average_histogram(Sums& sums, const model::Histogram& histogram) {
-    if (sums.incompatible) return;
-    sums.count += 1;
-    if (!sums.histogram) {
-      sums.histogram = std::make_shared<model::Histogram>(histogram);
-      return;
+  void finish(Group& group, Column& out) {
+    out.reset(context_.steps.count);
+    for (size_t i = 0; i < out.size(); ++i) {
+      const bool has_float = group.cells[i] == Cell::Float;
+      if (group.histograms.empty() || !group.histograms[i].value) {
+        if (has_float) out.set(i, result(group, i));
+        continue;
+      }
+      HistogramFold& histogram = group.histograms[i];
+      if (has_float) {
+        context_.query.annotations.warn(
+            "encountered a mix of histograms and floats for aggregation", node_.inner->position);
+      } else if (!histogram.incompatible) {
+        compact(*histogram.value);
+        out.set(i, HistogramPtr(std::move(histogram.value)));
+      }
     }
-    model::Histogram share = histogram;
-    divide(share, sums.count);
-    model::Histogram old_share = *sums.histogram;
-    divide(old_share, sums.count);
-    HistogramProblem met = subtract(share, old_share);
-    if (met == HistogramProblem::None) met = add(*sums.histogram, share);
-    problem(sums, met);
   }
 
   const Aggregate& node_;
   Context context_;
+  Grouping grouping_;
+  std::vector<Group> groups_;
 };
-
-Result<std::vector<Column>> fold_general(const Aggregate& node, const Context& context,
-                                         VectorOperator& source, Charge& charge) {
-  Grouping grouping(node.grouping, node.without);
-  Folder folder(node, context);
-  std::vector<std::vector<Sums>> groups;
-  std::vector<bool> drop;
-  Column column;
-  while (true) {
-    const bool more = TRY(source.next(column));
-    if (!more) break;
-    if (!column.any()) continue;
-    TRY(context.query.check());
-    const size_t group = grouping.group_of(column.labels);
-    if (group == groups.size()) {
-      TRY(charge.add(context.steps.count));
-      groups.emplace_back(context.steps.count);
-      drop.push_back(column.drop_name && grouping.keeps_name());
-    }
-    for (size_t i = 0; i < column.size(); ++i) {
-      if (column.cells[i] != Cell::Absent) folder.fold(groups[group][i], column, i);
-    }
-  }
-  std::vector<Column> out(groups.size());
-  for (size_t g = 0; g < groups.size(); ++g) {
-    out[g].reset(context.steps.count);
-    out[g].labels = grouping.labels_of(g);
-    out[g].drop_name = drop[g];
-    for (size_t i = 0; i < context.steps.count; ++i) folder.finish(groups[g][i], out[g], i);
-  }
-  return out;
-}
-
-// sum, the most frequent of all, on flat columns; false when a histogram turns up in
-// `column`, which then has not been added.
-struct FlatSums {
-  std::vector<double> sums;
-  std::vector<double> compensations;
-  std::vector<Cell> cells;
-};
-
-void add_flat(FlatSums& group, const Column& column) {
-  for (size_t i = 0; i < column.size(); ++i) {
-    if (column.cells[i] == Cell::Absent) continue;
-    const double value = column.values[i];
-    const double sum = group.sums[i];
-    const double total = sum + value;
-    const double lost =
-        std::fabs(sum) >= std::fabs(value) ? (sum - total) + value : (value - total) + sum;
-    group.compensations[i] = std::isinf(total) ? 0 : group.compensations[i] + lost;
-    group.sums[i] = total;
-    group.cells[i] = Cell::Float;
-  }
-}
-
-// Groups of floats stay flat; the rare group that meets a histogram goes on in Sums.
-Result<std::vector<Column>> fold_sum(const Aggregate& node, const Context& context,
-                                     VectorOperator& source, Charge& charge) {
-  Grouping grouping(node.grouping, node.without);
-  Folder folder(node, context);
-  const size_t steps = context.steps.count;
-  std::vector<FlatSums> groups;
-  std::vector<bool> drop;
-  std::map<size_t, std::vector<Sums>> mixed;
-  Column column;
-  while (true) {
-    const bool more = TRY(source.next(column));
-    if (!more) break;
-    TRY(context.query.check());
-    if (!column.any()) continue;
-    const size_t group = grouping.group_of(column.labels);
-    if (group == groups.size()) {
-      TRY(charge.add(steps));
-      groups.push_back({std::vector<double>(steps), std::vector<double>(steps),
-                        std::vector<Cell>(steps, Cell::Absent)});
-      drop.push_back(column.drop_name && grouping.keeps_name());
-    }
-    if (column.histograms.empty()) {
-      add_flat(groups[group], column);
-      continue;
-    }
-    auto [sums, added] = mixed.try_emplace(group);
-    if (added) sums->second.resize(steps);
-    for (size_t i = 0; i < steps; ++i) {
-      if (column.cells[i] != Cell::Absent) folder.fold(sums->second[i], column, i);
-    }
-  }
-  std::vector<Column> out(groups.size());
-  for (size_t g = 0; g < groups.size(); ++g) {
-    Column& result = out[g];
-    result.reset(steps);
-    result.labels = grouping.labels_of(g);
-    result.drop_name = drop[g];
-    const auto with_histograms = mixed.find(g);
-    for (size_t i = 0; i < steps; ++i) {
-      Sums sums;
-      if (with_histograms != mixed.end()) sums = std::move(with_histograms->second[i]);
-      if (groups[g].cells[i] == Cell::Float) {
-        // Both parts are sums already; adding them keeps their compensations.
-        sums.has_float = true;
-        sums.mean.sum.add(groups[g].sums[i]);
-        sums.mean.sum.compensation += groups[g].compensations[i];
-      }
-      folder.finish(sums, result, i);
-    }
-  }
-  return out;
-}
 
 Result<std::vector<Column>> fold_quantile(const Aggregate& node, const Context& context,
                                           VectorOperator& source, Charge& charge,
@@ -327,8 +346,6 @@ Result<std::unique_ptr<VectorOperator>> build_aggregate(const Aggregate& node,
                 [&node, context, source = std::move(source), charge = std::move(charge),
                  parameters = std::move(parameters)]() mutable -> Result<std::vector<Column>> {
                   switch (node.op) {
-                    case AggregateOp::Sum:
-                      return fold_sum(node, context, *source, *charge);
                     case AggregateOp::Quantile:
                       return fold_quantile(node, context, *source, *charge, parameters);
                     case AggregateOp::Topk:
@@ -343,7 +360,7 @@ Result<std::unique_ptr<VectorOperator>> build_aggregate(const Aggregate& node,
                       return count_values(node, context, columns);
                     }
                     default:
-                      return fold_general(node, context, *source, *charge);
+                      return Folder(node, context).run(*source, *charge);
                   }
                 });
 }

@@ -1,5 +1,7 @@
 #include "promql/lexer.h"
 
+#include "core/utf8.h"
+
 #include <algorithm>
 #include <array>
 #include <fmt/core.h>
@@ -74,28 +76,12 @@ std::optional<TokenKind> keyword(std::string_view word) {
   return std::nullopt;
 }
 
-// Bytes of the UTF-8 character at the front, 0 when it is malformed.
-size_t character_size(std::string_view text) {
-  const auto byte = [&](size_t i) { return static_cast<uint8_t>(text[i]); };
-  if (byte(0) < 0x80) return 1;
-  const size_t size = byte(0) >= 0xf0 ? 4 : byte(0) >= 0xe0 ? 3 : 2;
-  if (byte(0) < 0xc2 || byte(0) > 0xf4 || text.size() < size) return 0;
-  for (size_t i = 1; i < size; ++i) {
-    if ((byte(i) & 0xc0) != 0x80) return 0;
-  }
-  if (byte(0) == 0xe0 && byte(1) < 0xa0) return 0;
-  if (byte(0) == 0xed && byte(1) > 0x9f) return 0;  // surrogates
-  if (byte(0) == 0xf0 && byte(1) < 0x90) return 0;
-  if (byte(0) == 0xf4 && byte(1) > 0x8f) return 0;
-  return size;
-}
-
 // Go's %q of one character, in single quotes.
 std::string quote_character(std::string_view rest) {
   if (rest.empty()) return "'\\x00'";
   if (rest[0] == '\'') return "'\\''";
   if (rest[0] == '"') return "'\"'";
-  const size_t size = std::max<size_t>(character_size(rest), 1);
+  const size_t size = std::max<size_t>(core::utf8_sequence_length(rest), 1);
   if (size == 1 && static_cast<uint8_t>(rest[0]) >= 0x80) return "'\xef\xbf\xbd'";
   const std::string quoted = quote(rest.substr(0, size));
   return "'" + quoted.substr(1, quoted.size() - 2) + "'";
@@ -376,7 +362,7 @@ void Lexer::quoted(char quote_char) {
       if (!escape(quote_char)) return;
       continue;
     }
-    const size_t size = character_size(text_.substr(at_));
+    const size_t size = core::utf8_sequence_length(text_.substr(at_));
     if (size == 0) return error("invalid UTF-8 rune");
     at_ += size;
   }
@@ -445,7 +431,7 @@ std::string quote(std::string_view text) {
   std::string out = "\"";
   for (size_t i = 0; i < text.size();) {
     const char c = text[i];
-    const size_t size = character_size(text.substr(i));
+    const size_t size = core::utf8_sequence_length(text.substr(i));
     if (c == '"' || c == '\\') {
       out += '\\';
       out += c;

@@ -51,8 +51,8 @@ struct HistogramGroup {
 
 class HistogramFunction {
  public:
-  HistogramFunction(const Call& call, const Expr& vector, const Context& context)
-      : call_(call), vector_(vector), context_(context) {}
+  HistogramFunction(const Expr& vector, const Context& context)
+      : vector_(vector), context_(context) {}
 
   // `classic` and `native` compute one step from buckets or from a native histogram.
   template <typename Classic, typename Native>
@@ -142,7 +142,6 @@ class HistogramFunction {
     return groups[found->second];
   }
 
-  const Call& call_;
   const Expr& vector_;
   Context context_;
 };
@@ -172,7 +171,7 @@ BuildResult build_histogram_quantile(const Call& call, const Context& context) {
        charge = std::move(charge)]() mutable -> Result<std::vector<Column>> {
         const std::vector<Column> columns = TRY(collect(*source, context, *charge));
         const Expr& vector = *call.arguments[1];
-        HistogramFunction function(call, vector, context);
+        HistogramFunction function(vector, context);
         return function.run(
             columns,
             [&](std::vector<ClassicBucket>& buckets, size_t i, const std::string& metric) {
@@ -204,7 +203,7 @@ BuildResult build_histogram_fraction(const Call& call, const Context& context) {
                  source = std::move(source),
                  charge = std::move(charge)]() mutable -> Result<std::vector<Column>> {
                   const std::vector<Column> columns = TRY(collect(*source, context, *charge));
-                  HistogramFunction function(call, *call.arguments[2], context);
+                  HistogramFunction function(*call.arguments[2], context);
                   return function.run(
                       columns,
                       [&](std::vector<ClassicBucket>& buckets, size_t i, const std::string&) {
