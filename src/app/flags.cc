@@ -38,6 +38,13 @@ void add_duration(Definition& all, const std::string& name, int64_t& target,
   all.cli.add_option("--" + name, flag.text, help)->type_name("DURATION")->capture_default_str();
 }
 
+// A switch that tells "not given" from yes and no.
+void add_choice(CLI::App& cli, const std::string& name, std::optional<bool>& target,
+                const std::string& help) {
+  cli.add_flag_function(
+      "--" + name + ",!--no-" + name, [&target](int64_t count) { target = count > 0; }, help);
+}
+
 void define_web(Definition& all, Flags& flags) {
   CLI::App& cli = all.cli;
   cli.add_option("--web.listen-address", flags.listen_address,
@@ -99,12 +106,12 @@ void define_rest(Definition& all, Flags& flags) {
   cli.add_option("--roles", flags.roles,
                  "Comma-separated: all, or some of collector, storage, querier, ruler, notifier.")
       ->capture_default_str();
-  cli.add_flag("--collector.host,!--no-collector.host", flags.collector_host,
-               "Collect this host's metrics (default: on without --config.file).");
+  add_choice(cli, "collector.host", flags.collector_host,
+             "Collect this host's metrics (default: on without --config.file).");
   cli.add_option("--collector.host.instance", flags.host_instance,
                  "Label `instance` of this host's metrics (default: host name and port).");
-  cli.add_flag("--rules.default,!--no-rules.default", flags.rules_default,
-               "Load the default rules for this host (default: on without --config.file).");
+  add_choice(cli, "rules.default", flags.rules_default,
+             "Load the default rules for this host (default: on without --config.file).");
   cli.add_option("--log.level", all.log_level, "One of debug, info, warn, error.")
       ->capture_default_str()
       ->check(CLI::IsMember({"debug", "info", "warn", "error"}));
@@ -136,16 +143,17 @@ core::Result<void> judge_unknown(const std::vector<std::string>& extras, const C
     const IgnoredFlag* known = find_ignored_flag(name);
     if (known == nullptr && name.starts_with("no-")) known = find_ignored_flag(name.substr(3));
     if (known == nullptr) {
-      const std::string nearest = nearest_flag(name, defined_names(cli));
+      std::vector<std::string> all_names = defined_names(cli);
+      append_ignored_flag_names(all_names);
+      const std::string nearest = nearest_flag(name, all_names);
       return core::fail(
           ErrorCode::InvalidArgument, "unknown flag --{}{}", name,
           nearest.empty() ? "; see petrel --help" : "; did you mean --" + nearest + "?");
     }
     if (known->kind == FlagKind::Value && equals == std::string::npos && i + 1 < extras.size()) ++i;
     const std::string nearest = nearest_flag(name, defined_names(cli));
-    flags.warnings.push_back(
-        fmt::format("--{}: {}{}", name, known->why,
-                    nearest.empty() || nearest == name ? "" : "; nearest: --" + nearest));
+    flags.warnings.push_back(fmt::format("--{}: {}{}", name, known->why,
+                                         nearest.empty() ? "" : "; nearest: --" + nearest));
   }
   return {};
 }

@@ -88,7 +88,11 @@ const IgnoredFlag* find_ignored_flag(std::string_view name) {
   return found == kIgnored.end() ? nullptr : found;
 }
 
-std::string nearest_flag(std::string_view name, const std::vector<std::string>& known) {
+void append_ignored_flag_names(std::vector<std::string>& names) {
+  for (const IgnoredFlag& flag : kIgnored) names.emplace_back(flag.name);
+}
+
+std::string nearest_flag(std::string_view name, const std::vector<std::string>& candidates) {
   std::string nearest;
   // Beyond a third of the name wrong, a suggestion confuses more than it helps.
   size_t distance_max = std::max<size_t>(2, name.size() / 3);
@@ -98,8 +102,7 @@ std::string nearest_flag(std::string_view name, const std::vector<std::string>& 
     nearest = candidate;
     distance_max = distance;
   };
-  for (const std::string& candidate : known) consider(candidate);
-  for (const IgnoredFlag& flag : kIgnored) consider(flag.name);
+  for (const std::string& candidate : candidates) consider(candidate);
   return nearest;
 }
 

@@ -20,7 +20,9 @@ struct IgnoredFlag {
 // nullptr when Prometheus has no such flag.
 const IgnoredFlag* find_ignored_flag(std::string_view name);
 
-// The known name with the smallest edit distance, or "" when none is near.
-std::string nearest_flag(std::string_view name, const std::vector<std::string>& known);
+void append_ignored_flag_names(std::vector<std::string>& names);
+
+// The candidate with the smallest edit distance, or "" when none is near.
+std::string nearest_flag(std::string_view name, const std::vector<std::string>& candidates);
 
 }  // namespace app
