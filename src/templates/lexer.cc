@@ -44,8 +44,8 @@ class Lexer {
 
   Result<std::vector<Token>> run() {
     while (at_ < text_.size()) {
-      TRY(outside());
-      if (at_ < text_.size()) TRY(inside());
+      const bool opened = TRY(outside());
+      if (opened) TRY(inside());
     }
     push(TokenKind::End, "");
     return std::move(tokens_);
@@ -73,8 +73,9 @@ class Lexer {
     tokens_.push_back({kind, place, std::move(text)});
   }
 
-  // Text up to the next {{ or the end. `trim_left_` comes from a " -}}" before it.
-  Result<void> outside() {
+  // Text up to the next {{, whether there is one, or the end. `trim_left_` comes from a
+  // " -}}" before it.
+  Result<bool> outside() {
     const size_t open = rest().find("{{");
     std::string_view text = rest().substr(0, open);
     const Place place = place_;
@@ -90,10 +91,10 @@ class Lexer {
     }
     if (!text.empty()) push(TokenKind::Text, place, std::string(text));
     advance(found ? open : rest().size());
-    if (!found) return {};
+    if (!found) return false;
     open_ = place_;
     advance(trim_right ? 3 : 2);
-    return {};
+    return true;
   }
 
   Result<void> comment() {

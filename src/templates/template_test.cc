@@ -197,6 +197,7 @@ TEST_CASE("bad templates are refused with their place") {
   CHECK(parse_error("{{ if 1 }}x").ends_with("{{if}} without {{end}}"));
   CHECK(parse_error("a\n  {{ $x }}") == "2:6: undefined variable \"$x\"");
   CHECK(parse_error("{{ ").find("unclosed action") != std::string::npos);
+  CHECK(parse_error("a {{") == "1:3: unclosed action");
   CHECK(parse_error("{{ end }}") == "1:1: unexpected {{end}}");
   CHECK(parse_error("{{ \"x }}").find("unterminated quoted string") != std::string::npos);
   CHECK(parse_error("{{ }}").find("missing value for command") != std::string::npos);
