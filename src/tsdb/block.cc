@@ -10,7 +10,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <zstd.h>
 
 namespace tsdb {
 
@@ -91,16 +90,7 @@ Result<std::shared_ptr<const BlockIndex>> decode_block_index(std::string_view st
   if (stored.size() != footer.index_size || core::crc32c(stored) != footer.index_crc) {
     return core::fail(ErrorCode::Corruption, "block index: bad checksum");
   }
-  // The frame's own claim is checked first, so that nothing large is allocated in vain.
-  if (ZSTD_getFrameContentSize(stored.data(), stored.size()) != footer.index_raw_size) {
-    return core::fail(ErrorCode::Corruption, "block index: not {} bytes of zstd",
-                      footer.index_raw_size);
-  }
-  std::string raw(footer.index_raw_size, '\0');
-  const size_t size = ZSTD_decompress(raw.data(), raw.size(), stored.data(), stored.size());
-  if (ZSTD_isError(size) != 0 || size != raw.size()) {
-    return core::fail(ErrorCode::Corruption, "block index: zstd: {}", ZSTD_getErrorName(size));
-  }
+  std::string raw = TRY(decompress(stored, footer.index_raw_size).context("block index"));
   return BlockIndex::decode(std::move(raw), kBlockHeaderSize, footer.index_offset);
 }
 

@@ -4,17 +4,13 @@
 #include "core/crc32c.h"
 #include "tsdb/block.h"
 
-#include <zstd.h>
-
 namespace tsdb {
 
-using core::ErrorCode;
 using core::Result;
 
 namespace {
 
 constexpr size_t kBufferSize = 1 << 20U;
-constexpr int kZstdLevel = 1;  // the index shrinks 3-5x; higher levels gain little
 
 void append_magic(std::string& out) {
   out.append(kBlockMagic);
@@ -52,13 +48,7 @@ Result<void> BlockWriter::flush_buffer() {
 Result<uint64_t> BlockWriter::finish() {
   TRY(flush_buffer());
   const std::string raw = index_.encode();
-  std::string stored(ZSTD_compressBound(raw.size()), '\0');
-  const size_t stored_size =
-      ZSTD_compress(stored.data(), stored.size(), raw.data(), raw.size(), kZstdLevel);
-  if (ZSTD_isError(stored_size) != 0) {
-    return core::fail(ErrorCode::Internal, "zstd: {}", ZSTD_getErrorName(stored_size));
-  }
-  stored.resize(stored_size);
+  std::string stored = compress(raw);
 
   std::string footer;
   core::append_le<uint64_t>(footer, offset_);

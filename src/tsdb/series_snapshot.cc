@@ -3,8 +3,7 @@
 #include "core/bytes.h"
 #include "core/crc32c.h"
 #include "core/varint.h"
-
-#include <zstd.h>
+#include "tsdb/block_format.h"
 
 namespace tsdb {
 
@@ -18,7 +17,6 @@ constexpr std::string_view kMagic = "PTRLSER\x01";  // the last byte is the vers
 constexpr size_t kFrameHeaderSize = 12;
 constexpr size_t kFrameRawSize = 1 << 20U;
 constexpr uint32_t kFrameRawSizeMax = 64U << 20U;  // an entry may be larger than a frame
-constexpr int kZstdLevel = 1;
 
 constexpr char kTenantEntry = 't';  // holds for the entries that follow
 constexpr char kSeriesEntry = 's';
@@ -106,13 +104,7 @@ Result<void> SeriesSnapshotWriter::write_frame_if_full() {
 }
 
 Result<void> SeriesSnapshotWriter::write_frame() {
-  std::string stored(ZSTD_compressBound(entries_.size()), '\0');
-  const size_t size =
-      ZSTD_compress(stored.data(), stored.size(), entries_.data(), entries_.size(), kZstdLevel);
-  if (ZSTD_isError(size) != 0) {
-    return core::fail(ErrorCode::Internal, "zstd: {}", ZSTD_getErrorName(size));
-  }
-  stored.resize(size);
+  const std::string stored = compress(entries_);
   std::string frame;
   core::append_le(frame, static_cast<uint32_t>(stored.size()));
   core::append_le(frame, static_cast<uint32_t>(entries_.size()));
@@ -166,7 +158,6 @@ Result<void> read_series_snapshot(const core::File& file, const SeriesSnapshotVi
   const std::string magic = TRY(file.read_at(0, kMagic.size()));
   if (magic != kMagic) return core::fail(ErrorCode::Corruption, "not a series snapshot, version 1");
   uint64_t offset = kMagic.size();
-  std::string entries;
   while (true) {
     const std::string header = TRY(file.read_at(offset, kFrameHeaderSize));
     if (header.size() != kFrameHeaderSize) {
@@ -176,7 +167,7 @@ Result<void> read_series_snapshot(const core::File& file, const SeriesSnapshotVi
     const auto raw_size = core::load_le<uint32_t>(std::string_view(header).substr(4));
     const auto crc = core::load_le<uint32_t>(std::string_view(header).substr(8));
     if (stored_size == 0) return {};
-    if (raw_size > kFrameRawSizeMax || stored_size > ZSTD_compressBound(kFrameRawSizeMax)) {
+    if (raw_size > kFrameRawSizeMax || stored_size > raw_size) {
       return core::fail(ErrorCode::Corruption, "snapshot frame at {} says {} bytes", offset,
                         raw_size);
     }
@@ -184,12 +175,8 @@ Result<void> read_series_snapshot(const core::File& file, const SeriesSnapshotVi
     if (stored.size() != stored_size || core::crc32c(stored) != crc) {
       return core::fail(ErrorCode::Corruption, "snapshot frame at {}: bad checksum", offset);
     }
-    entries.resize(raw_size);
-    const size_t size =
-        ZSTD_decompress(entries.data(), entries.size(), stored.data(), stored.size());
-    if (ZSTD_isError(size) != 0 || size != raw_size) {
-      return core::fail(ErrorCode::Corruption, "snapshot frame at {}: bad zstd", offset);
-    }
+    const std::string entries =
+        TRY(decompress(stored, raw_size).context("snapshot frame at {}", offset));
     TRY(read_snapshot_entries(entries, visitor));
     offset += kFrameHeaderSize + stored_size;
   }
