@@ -77,9 +77,16 @@ void note_reload(const Node& node, bool successful) {
       .set(static_cast<double>(node.clock.now_ms()) / 1000);
 }
 
+void publish_build_info() {
+  core::gauge("petrel_build_info", "1, labelled with the version this program was built as.",
+              {{"version", std::string(petrel_version())}, {"compiler", __VERSION__}})
+      .set(1);
+}
+
 Result<void> start_http(Node& node) {
   api::ApiOptions options;
   options.build.petrel_version = petrel_version();
+  options.build.compiler = std::string("g++ ") + __VERSION__;
   options.flags = node.flags.listing;
   options.started_at_ms = node.clock.now_ms();
   options.storage_retention = core::format_duration(node.flags.retention_ms);
@@ -176,6 +183,7 @@ Result<void> start_node(Node& node) {
   TRY(check_listen_address(node.flags.listen_address, node.flags.allow_anonymous));
   node.loaded = TRY(load_files(node.flags, node.files));
   node.data_lock = TRY(tsdb::lock_data_dir(node.files, node.flags.data_path));
+  publish_build_info();
   TRY(start_http(node));
   note_reload(node, true);
   publish_unsupported(unsupported_keys(node.loaded));
