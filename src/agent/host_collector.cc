@@ -105,6 +105,7 @@ struct HostCollector::State : std::enable_shared_from_this<State> {
 };
 
 void HostCollector::State::start() {
+  own_metrics();  // shown from the start, as zeros
   const std::lock_guard lock(mutex);
   first_phase_ends_ns = clock.monotonic_ns() + options.first_phase_ms * 1'000'000;
   schedule_next();

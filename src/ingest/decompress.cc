@@ -33,9 +33,10 @@ tl::unexpected<core::Error> too_large(size_t body_size, const Limits& limits) {
                     limits.decoded_ratio_max);
 }
 
-// Grows without writing zeros first.
+// Grows without writing zeros first. The size the callback is given is not the one asked
+// for: libstdc++ 12 passes the new capacity when the string grows.
 void set_size(std::string& out, size_t size) {
-  out.resize_and_overwrite(size, [](char*, size_t wanted) { return wanted; });
+  out.resize_and_overwrite(size, [size](char*, size_t) { return size; });
 }
 
 Result<void> undo_snappy(std::string_view body, const Limits& limits, std::string& out) {

@@ -77,6 +77,18 @@ TEST_CASE("every encoding gives back what was compressed, also empty and over se
   }
 }
 
+TEST_CASE("an output that is used again holds the new body and nothing else") {
+  for (const Case& one : cases()) {
+    std::string out;
+    for (size_t size = 1; size < 300; size += size / 3 + 1) {
+      CAPTURE(size);
+      const std::string text(size, static_cast<char>('a' + size % 26));
+      REQUIRE(decompress(one.encoding, one.compress(text), Limits{}, out).has_value());
+      CHECK(out == text);
+    }
+  }
+}
+
 TEST_CASE("a body cut at any byte is an error") {
   const std::string text = mixed_text(500);
   for (const Case& one : cases()) {

@@ -2,7 +2,6 @@
 
 #include "core/varint.h"
 #include "ingest/wire_reader.h"
-#include "model/sample.h"
 
 #include <algorithm>
 #include <cmath>
@@ -286,7 +285,6 @@ bool reduce_buckets(model::Histogram& histogram, size_t buckets_max) {
 }
 
 std::string contradiction(const model::Histogram& histogram) {
-  if (model::is_stale_nan(histogram.sum)) return "";
   const bool custom = histogram.schema == model::kCustomBucketsSchema;
   if (!custom && (histogram.schema < kSchemaMin || histogram.schema > kSchemaMax)) {
     return fmt::format("schema {}, expected {} to {} or {}", histogram.schema, kSchemaMin,

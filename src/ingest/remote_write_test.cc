@@ -175,6 +175,15 @@ TEST_CASE("a histogram that contradicts itself is refused, its request is not") 
         "custom bound 1 is 1, expected finite and rising ones\n");
 }
 
+TEST_CASE("a stale histogram is one whose sum is the stale marker; its buckets still count") {
+  WireWriter stale;
+  stale.varint(1, 0).float64(3, model::stale_nan()).varint(15, 77);
+  CHECK(decoded_histogram(stale) ==
+        "h {schema 0 hint 0 integer count 0 sum stale zero 0 below 0} @77\n");
+  stale.bytes(11, WireWriter().varint(2, 1'000));
+  CHECK(decoded_histogram(stale).starts_with("refused invalid_sample 1\n"));
+}
+
 TEST_CASE("spans beyond 32 bits of bucket index are refused") {
   WireWriter out;
   out.varint(1, 0).varint(15, 77).bytes(11, WireWriter().sint(1, INT32_MAX).varint(2, 1));
