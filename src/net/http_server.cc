@@ -143,6 +143,12 @@ std::string address_text(const tcp::endpoint& endpoint) {
   return fmt::format("{}:{}", address.to_string(), endpoint.port());
 }
 
+// Grows without writing zeros first. The size the callback is given is not the one asked
+// for: libstdc++ 12 passes the new capacity when the string grows.
+void set_size(std::string& text, size_t size) {
+  text.resize_and_overwrite(size, [size](char*, size_t) { return size; });
+}
+
 // One request being served: outlives neither its connection's fiber, which waits, nor
 // the executor's task.
 struct Exchange {
@@ -207,7 +213,7 @@ class Session {
     const size_t before = input.size();
     size_t received = 0;
     error_code error;
-    input.resize_and_overwrite(before + step, [](char*, size_t size) { return size; });
+    set_size(input, before + step);
     received = connection_->socket.async_read_some(asio::buffer(input.data() + before, step),
                                                    yield_[error]);
     input.resize(before + (error ? 0 : received));
@@ -320,7 +326,7 @@ class Session {
       const size_t step = std::min<size_t>(length - before, kBodyStep);
       error_code error;
       size_t received = 0;
-      body.resize_and_overwrite(before + step, [](char*, size_t size) { return size; });
+      set_size(body, before + step);
       received = connection_->socket.async_read_some(asio::buffer(body.data() + before, step),
                                                      yield_[error]);
       body.resize(before + (error ? 0 : received));
