@@ -11,7 +11,7 @@ import time
 import pytest
 
 from conftest import wait_for
-from durability.sender import METRIC, Sender, check_kept, stored_samples
+from durability.sender import Sender, check_complete, check_kept, stored_samples
 
 QUIET = ("--no-collector.host", "--no-rules.default")
 SYNC_DELAY_SECONDS = 0.3
@@ -93,9 +93,10 @@ def test_every_acknowledged_sample_survives_twenty_kills_under_load(petrel):
     rng = random.Random(SEED)
     print(f"PETREL_TEST_SEED={SEED}")
     server = petrel(*QUIET)
-    started_at = time.time()
+    begin = time.time() - 1
     sender = Sender(server.port, seed=SEED).start()
     for kill in range(KILLS):
+        since = time.time() - 1
         requests = sender.requests_acknowledged
         wait_for(lambda: sender.requests_acknowledged > requests + 5, 20, f"load before kill {kill}")
         time.sleep(rng.uniform(0, 0.5))
@@ -105,26 +106,27 @@ def test_every_acknowledged_sample_survives_twenty_kills_under_load(petrel):
         # Complete at the first moment it says that it is ready, not a little later.
         server.start(wait=False)
         server.wait_ready()
-        stored = stored_samples(server, time.time() - started_at)
-        check_kept(promised, stored, sender.snapshot())
+        check_complete(promised, server, begin)
+        stored = stored_samples(server, since)
+        check_kept(promised, stored, sender.snapshot(), since)
     sender.stop()
     assert sender.refusals == []
     assert sender.requests_repeated >= KILLS, "the kills hit requests"
 
     final = sender.snapshot()
     assert final.acknowledged.keys() == final.sent.keys()
-    check_kept(final, stored_samples(server, time.time() - started_at))
+    check_kept(final, stored_samples(server, begin))
     server.kill()
     server.start()
-    stored = stored_samples(server, time.time() - started_at)
+    stored = stored_samples(server, begin)
     check_kept(final, stored)
     assert stored.keys() == final.sent.keys()
-    assert server.value(f"count({METRIC})") == 4 * 25
+    print(f"{sender.requests_acknowledged} requests, {sender.requests_repeated} repeats, {len(stored)} samples")
 
 
 def test_a_clean_stop_under_load_loses_nothing(petrel):
     server = petrel(*QUIET)
-    started_at = time.time()
+    begin = time.time() - 1
     sender = Sender(server.port, seed=SEED + 1).start()
     for _ in range(3):
         requests = sender.requests_acknowledged
@@ -133,7 +135,7 @@ def test_a_clean_stop_under_load_loses_nothing(petrel):
         promised = sender.snapshot()
         server.start(wait=False)
         server.wait_ready()
-        check_kept(promised, stored_samples(server, time.time() - started_at), sender.snapshot())
+        check_kept(promised, stored_samples(server, begin), sender.snapshot())
     sender.stop()
     assert sender.refusals == []
 

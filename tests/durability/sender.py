@@ -5,6 +5,7 @@ unchanged until it is acknowledged, as real agents do. What was acknowledged and
 only sent is kept here, outside the process that gets killed.
 """
 
+import collections
 import dataclasses
 import http.client
 import random
@@ -121,22 +122,36 @@ class Sender:
             time.sleep(0.005)
 
 
-def stored_samples(server, since_seconds: float) -> dict[tuple[str, int], bytes]:
-    """Everything of the sender's that the server has. Fails on a timestamp that comes twice."""
+def stored_samples(server, since: float) -> dict[tuple[str, int], bytes]:
+    """What the server has of the sender's samples from `since` (Unix time) on. Fails on a
+    timestamp that comes twice."""
     stored = {}
     at = time.time() + 1
-    for one in server.query(f"{METRIC}[{int(since_seconds) + 2}s]", at):
+    for one in server.query(f"{METRIC}[{int(at - since) + 1}s]", at):
         series = one["metric"]["series"]
         for timestamp, text in one["values"]:
             key = series, round(timestamp * 1000)
             assert key not in stored, f"{key} is there twice"
             stored[key] = bits(float(text))
-    return stored
+    return {key: value for key, value in stored.items() if key[1] >= since * 1000}
 
 
-def check_kept(before: Ledger, stored: dict[tuple[str, int], bytes], after: Ledger | None = None):
-    """`before` was taken before the server was asked, `after` (when writing went on) after it."""
-    lost = [key for key in before.acknowledged if key not in stored]
+def check_complete(promised: Ledger, server, since: float):
+    """No series has fewer samples than were acknowledged. Cheap enough for every restart."""
+    at = time.time() + 1
+    counted = {one["metric"]["series"]: int(one["value"][1])
+               for one in server.query(f"count_over_time({METRIC}[{int(at - since) + 1}s])", at)}
+    expected = collections.Counter(series for series, _ in promised.acknowledged)
+    short = {series: (counted.get(series, 0), count) for series, count in expected.items()
+             if counted.get(series, 0) < count}
+    assert not short, f"{len(short)} series lack samples (has, acknowledged), such as {sorted(short.items())[:3]}"
+
+
+def check_kept(before: Ledger, stored: dict[tuple[str, int], bytes], after: Ledger | None = None, since: float = 0):
+    """Every acknowledged sample from `since` on is in `stored` with its exact value, and
+    nothing is that was not sent. `before` was taken before the server was asked, `after`
+    (when writing went on) after it."""
+    lost = [key for key in before.acknowledged if key[1] >= since * 1000 and key not in stored]
     assert not lost, f"{len(lost)} acknowledged samples are lost, such as {sorted(lost)[:3]}"
     sent = (after or before).sent
     foreign = [key for key in stored if key not in sent]
