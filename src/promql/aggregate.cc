@@ -357,7 +357,7 @@ Result<std::unique_ptr<VectorOperator>> build_aggregate(const Aggregate& node,
                     }
                     case AggregateOp::CountValues: {
                       std::vector<Column> columns = TRY(collect(*source, context, *charge));
-                      return count_values(node, context, columns);
+                      return count_values(node, context, columns, *charge);
                     }
                     default:
                       return Folder(node, context).run(*source, *charge);

@@ -27,7 +27,8 @@ struct Case {
 TEST_CASE("expressions print in canonical form") {
   const std::vector<Case> cases = {
       {"1", "1"},
-      {"+Inf", "+Inf"},
+      {"+Inf", "Inf"},
+      {"+inf ^ 2", "+Inf ^ 2"},
       {"-inf", "-Inf"},
       {".5", "0.5"},
       {"5.", "5"},
@@ -152,6 +153,16 @@ TEST_CASE("errors carry line and column and say what was unexpected") {
     CHECK(expr.error().code == core::ErrorCode::InvalidArgument);
     if (one.output != nullptr) CHECK(expr.error().message == one.output);
   }
+}
+
+TEST_CASE("numbers print as Go prints them") {
+  CHECK(promql::format_number(1e20) == "100000000000000000000");
+  CHECK(promql::format_number(123456789012345678901.0) == "123456789012345680000");
+  CHECK(promql::format_number(1e-5) == "1e-05");
+  CHECK(promql::format_number(-0.0) == "-0");
+  CHECK(promql::format_plain(3.011278827473292e+30) == "3011278827473292000000000000000");
+  CHECK(promql::format_plain(-1e21) == "-1000000000000000000000");
+  CHECK(promql::format_plain(1.5e-9) == "0.0000000015");
 }
 
 TEST_CASE("strict mode takes Prometheus's grammar only") {

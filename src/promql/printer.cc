@@ -86,6 +86,8 @@ std::string aggregate_head(const Aggregate& node) {
 }
 
 std::string literal_text(const NumberLiteral& node) {
+  // Without the sign that format_number() gives: "+Inf ^ 2" would parse as +(Inf ^ 2).
+  if (std::isinf(node.value) && node.value > 0) return "Inf";
   if (!node.is_duration) return format_number(node.value);
   const auto ms = static_cast<int64_t>(std::llround(std::fabs(node.value) * 1000));
   return (std::signbit(node.value) ? "-" : "") + core::format_duration(ms);
@@ -152,18 +154,37 @@ std::string pretty(const Expr& expr, size_t level) {
 }  // namespace
 
 std::string format_number(double value) {
+  const double size = std::fabs(value);
+  if (!std::isfinite(value) || size == 0 || (size >= 1e-4 && size < 1e21)) {
+    return format_plain(value);
+  }
+  char buffer[64];
+  const auto [end, problem] =
+      std::to_chars(buffer, buffer + sizeof(buffer), value, std::chars_format::scientific);
+  return {buffer, end};
+}
+
+// to_chars() in fixed form gives all digits of a large number; Go gives the shortest
+// that read back to it, and zeros.
+std::string format_plain(double value) {
   if (std::isnan(value)) return "NaN";
   if (std::isinf(value)) return value > 0 ? "+Inf" : "-Inf";
-  char buffer[64];
-  const double size = std::fabs(value);
-  if (size != 0 && (size < 1e-4 || size >= 1e21)) {
+  char buffer[400];  // 1.8e308 has 309 digits
+  if (std::fabs(value) < 0x1p53) {
     const auto [end, problem] =
-        std::to_chars(buffer, buffer + sizeof(buffer), value, std::chars_format::scientific);
+        std::to_chars(buffer, buffer + sizeof(buffer), value, std::chars_format::fixed);
     return {buffer, end};
   }
-  const auto [end, problem] =
-      std::to_chars(buffer, buffer + sizeof(buffer), value, std::chars_format::fixed);
-  return {buffer, end};
+  const auto [end, problem] = std::to_chars(buffer, buffer + sizeof(buffer), std::fabs(value),
+                                            std::chars_format::scientific);
+  const std::string_view text(buffer, static_cast<size_t>(end - buffer));
+  const size_t exponent_at = text.find('e');
+  std::string digits(1, text[0]);
+  if (exponent_at > 2) digits += text.substr(2, exponent_at - 2);
+  size_t exponent = 0;
+  std::from_chars(text.data() + exponent_at + 2, text.data() + text.size(), exponent);
+  if (digits.size() < exponent + 1) digits.append(exponent + 1 - digits.size(), '0');
+  return (value < 0 ? "-" : "") + digits;
 }
 
 std::string print(const Expr& expr) {

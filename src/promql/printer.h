@@ -15,5 +15,7 @@ std::string pretty_print(const Expr& expr);
 
 // Go's %v of a float64: shortest digits, exponent form outside 1e-4 .. 1e21.
 std::string format_number(double value);
+// Go's strconv.FormatFloat(value, 'f', -1, 64): never an exponent.
+std::string format_plain(double value);
 
 }  // namespace promql

@@ -1,6 +1,5 @@
 #include "promql/select_k.h"
 
-#include "core/json_writer.h"
 #include "core/utf8.h"
 #include "promql/grouping.h"
 #include "promql/histogram_math.h"
@@ -10,7 +9,6 @@
 #include <algorithm>
 #include <cmath>
 #include <fmt/core.h>
-#include <map>
 #include <utility>
 #include <xxhash.h>
 
@@ -219,37 +217,36 @@ Result<std::vector<Column>> select_k(const Aggregate& node, const Context& conte
 }
 
 Result<std::vector<Column>> count_values(const Aggregate& node, const Context& context,
-                                         const std::vector<Column>& columns) {
+                                         const std::vector<Column>& columns, Charge& charge) {
   const std::string label = string_value(*node.parameter);
   if (label.empty() || !core::is_utf8(label)) {
     return core::fail(ErrorCode::InvalidArgument, "invalid label name {}", quote(label));
   }
-  Grouping grouping(node.grouping, node.without);
-  std::map<model::Labels, Column> out;
+  // The value's label counts as one of the series's: `by` takes it, `without` may name it.
+  std::vector<std::string> labels = node.grouping;
+  if (!node.without) labels.push_back(label);
+  Grouping grouping(std::move(labels), node.without);
+  std::vector<Column> out;
   for (const Column& column : columns) {
-    const size_t group = grouping.group_of(column.labels);
     for (size_t i = 0; i < column.size(); ++i) {
       if (column.cells[i] == Cell::Absent) continue;
-      std::string value;
-      if (column.cells[i] == Cell::Float) {
-        core::append_float(value, column.values[i]);
-      } else {
-        value = to_string(*column.histograms[i]);
+      const std::string value = column.cells[i] == Cell::Float ? format_plain(column.values[i])
+                                                               : to_string(*column.histograms[i]);
+      const size_t group =
+          grouping.group_of(model::LabelsBuilder(column.labels).set(label, value).build());
+      if (group == out.size()) {
+        TRY(charge.add(context.steps.count));
+        out.emplace_back();
+        out.back().reset(context.steps.count);
+        out.back().labels = grouping.labels_of(group);
+        out.back().drop_name = column.drop_name && grouping.keeps_name();
       }
-      model::Labels labels =
-          model::LabelsBuilder(grouping.labels_of(group)).set(label, value).build();
-      Column& counts = out[labels];
-      if (counts.size() == 0) {
-        counts.reset(context.steps.count);
-        counts.labels = std::move(labels);
-      }
+      Column& counts = out[group];
       counts.set(i, counts.cells[i] == Cell::Absent ? 1 : counts.values[i] + 1);
     }
     TRY(context.query.check());
   }
-  std::vector<Column> list;
-  for (auto& [labels, column] : out) list.push_back(std::move(column));
-  return list;
+  return out;
 }
 
 }  // namespace promql

@@ -3,7 +3,6 @@
 #include "promql/functions/families.h"
 
 #include <cmath>
-#include <limits>
 #include <utility>
 
 namespace promql {
@@ -52,12 +51,26 @@ int64_t floor_div(int64_t a, int64_t b) {
   return a / b - (a % b != 0 && (a < 0) != (b < 0) ? 1 : 0);
 }
 
-double date_part(std::string_view name, double value) {
-  // Beyond this a date means nothing and the cast below would overflow.
-  if (!(std::fabs(value) < 1e16)) return std::numeric_limits<double>::quiet_NaN();
+// Days since 1970 and the second of the day. What does not fit an int64 (NaN too)
+// becomes what Prometheus on amd64 makes of it: the conversion gives -2^63 seconds,
+// and its calendar, which counts in unsigned seconds, wraps that around to +2^63.
+struct DayAndSecond {
+  int64_t days;
+  int64_t second;
+};
+DayAndSecond split(double value) {
+  if (!(std::fabs(value) < 0x1p63)) {
+    constexpr uint64_t kSeconds = uint64_t{1} << 63;
+    return {static_cast<int64_t>(kSeconds / kDaySeconds),
+            static_cast<int64_t>(kSeconds % kDaySeconds)};
+  }
   const auto seconds = static_cast<int64_t>(value);
   const int64_t days = floor_div(seconds, kDaySeconds);
-  const int64_t of_day = seconds - days * kDaySeconds;
+  return {days, seconds - days * kDaySeconds};
+}
+
+double date_part(std::string_view name, double value) {
+  const auto [days, of_day] = split(value);
   if (name == "hour") return static_cast<double>(of_day / 3600);
   if (name == "minute") return static_cast<double>(of_day / 60 % 60);
   if (name == "day_of_week") {  // 1970-01-01 was a Thursday
