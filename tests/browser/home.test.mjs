@@ -36,6 +36,8 @@ test('the first visit shows four charts with data and no error', async () => {
   const title = await page.locator('h1').textContent();
   const uname = await api(server.base, 'api/v1/query', { query: 'node_uname_info' });
   assert.ok(uname.result.some(({ metric }) => title.includes(metric.nodename)), title);
+  const { petrel_version: version } = await api(server.base, 'api/v1/status/buildinfo');
+  assert.match(await page.locator('.nav-foot').textContent(), new RegExp(`Petrel ${version}`));
   assert.deepEqual(faults, []);
   await page.close();
 });

@@ -30,9 +30,10 @@ function since(alert: Alert): number {
   return Number.isFinite(t) ? t : 0;
 }
 
-export function alertText(alert: Alert): string {
+// What happened in a line, and what to know about it.
+export function alertTexts(alert: Alert): string[] {
   const { summary, description, message } = alert.annotations;
-  return summary ?? description ?? message ?? '';
+  return [...new Set([summary, description, message].filter((text): text is string => Boolean(text)))];
 }
 
 function Row({ alert, now }: { alert: Alert; now: number }) {
@@ -56,7 +57,11 @@ function Row({ alert, now }: { alert: Alert; now: number }) {
             </code>
           ))}
         </div>
-        {alertText(alert) !== '' && <div class="alert-summary">{alertText(alert)}</div>}
+        {alertTexts(alert).map((line, i) => (
+          <div class={i === 0 ? 'alert-summary' : 'alert-more'} key={line}>
+            {line}
+          </div>
+        ))}
       </div>
       <dl class="alert-facts">
         <div>

@@ -124,5 +124,7 @@ export async function alertingRules(): Promise<Rule[]> {
 }
 
 export async function version(): Promise<string> {
-  return (await get<{ version?: string }>('api/v1/status/buildinfo')).version ?? '';
+  // `version` is the Prometheus release that the API follows.
+  const info = await get<{ version?: string; petrel_version?: string }>('api/v1/status/buildinfo');
+  return info.petrel_version ?? info.version ?? '';
 }

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { load } from './load.mjs';
 
-const { alertText, levelOf, sortAlerts, absolute, hostChoice, rangeChoice, readUrl, refreshChoice, toSearch, chooseHost } = await load('alerts.tsx', 'settings.ts', 'store.ts');
+const { alertTexts, levelOf, sortAlerts, absolute, hostChoice, rangeChoice, readUrl, refreshChoice, toSearch, chooseHost } = await load('alerts.tsx', 'settings.ts', 'store.ts');
 
 test('the URL holds range, refresh and host, and nothing when all are at their default', () => {
   readUrl('');
@@ -65,9 +65,9 @@ test('an alert without a known severity counts as a warning', () => {
   assert.equal(levelOf(alert('a', 'firing', 'info', '')), 'info');
 });
 
-test('the text is the summary, else the description', () => {
+test('an alert says its summary first, then its description, nothing twice', () => {
   const base = alert('a', 'firing', '', '');
-  assert.equal(alertText({ ...base, annotations: { summary: 's', description: 'd' } }), 's');
-  assert.equal(alertText({ ...base, annotations: { description: 'd' } }), 'd');
-  assert.equal(alertText(base), '');
+  assert.deepEqual(alertTexts({ ...base, annotations: { description: 'd', summary: 's' } }), ['s', 'd']);
+  assert.deepEqual(alertTexts({ ...base, annotations: { description: 'd', summary: 'd' } }), ['d']);
+  assert.deepEqual(alertTexts(base), []);
 });
