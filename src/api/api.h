@@ -84,7 +84,7 @@ struct ApiOptions {
   std::string storage_retention = "7d";
   std::string cors_origin = ".*";  // --web.cors.origin, RE2, anchored
   ingest::Limits limits;
-  bool enable_lifecycle = true;  // --web.enable-lifecycle: /-/reload, /-/quit
+  bool enable_lifecycle = true;  // --web.enable-lifecycle: /-/reload
   // Reloads configuration and rules; empty: not offered.
   std::function<core::Result<void>()> reload;
   // The loaded configuration with secrets masked; empty: none is loaded.

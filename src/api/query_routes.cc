@@ -1,7 +1,7 @@
 // Queries: query, query_range, query_exemplars, and the parser's tools.
 
 #include "api/answer.h"
-#include "api/http_status.h"
+#include "api/ast_json.h"
 #include "api/params.h"
 #include "api/route.h"
 #include "promql/parser.h"
@@ -187,11 +187,20 @@ Result<Response> format_query(const Call& call) {
   return std::move(answer).finish();
 }
 
+Result<Response> parse_query(const Call& call) {
+  const auto parsed = promql::parse(call.param("query"), parse_options(call));
+  if (!parsed) return tl::unexpected(invalid_parameter("query", parsed.error().message));
+  Answer answer;
+  append_ast(answer.body(), **parsed);
+  return std::move(answer).finish();
+}
+
 constexpr Route kRoutes[] = {
     {"/api/v1/query", "GET POST", query},
     {"/api/v1/query_range", "GET POST", query_range},
     {"/api/v1/query_exemplars", "GET POST", query_exemplars},
     {"/api/v1/format_query", "GET POST", format_query},
+    {"/api/v1/parse_query", "GET POST", parse_query},
 };
 
 }  // namespace

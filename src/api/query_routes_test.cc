@@ -137,4 +137,27 @@ TEST_CASE("Queries are formatted") {
   CHECK(fixture.text("/api/v1/format_query?query=foo%7B").starts_with("400 "));
 }
 
+TEST_CASE("Queries are shown as trees") {
+  QueryFixture fixture;
+  const auto selector = [](const std::string& name) {
+    return R"({"type":"vectorSelector","name":")" + name +
+           R"(","matchers":[{"name":"__name__","value":")" + name +
+           R"(","type":"="}],"offset":0,"timestamp":null,"startOrEnd":null})";
+  };
+  CHECK(fixture.text("/api/v1/parse_query?query=foo/bar") ==
+        success(R"({"type":"binaryExpr","op":"/","lhs":)" + selector("foo") + R"(,"rhs":)" +
+                selector("bar") +
+                R"(,"matching":{"card":"one-to-one","labels":[],"on":false,"include":[]},)"
+                R"("bool":false})"));
+  CHECK(fixture.text("/api/v1/parse_query?query=sum+by(a)(rate(m%5B5m%5D+offset+1m))+>+-2") ==
+        success(R"({"type":"binaryExpr","op":">","lhs":{"type":"aggregation","op":"sum","expr":)"
+                R"({"type":"call","func":{"name":"rate","argTypes":["matrix"],"variadic":0,)"
+                R"("returnType":"vector"},"args":[{"type":"matrixSelector","range":300000,)"
+                R"("name":"m","matchers":[{"name":"__name__","value":"m","type":"="}],)"
+                R"("offset":60000,"timestamp":null,"startOrEnd":null}]},"param":null,)"
+                R"("grouping":["a"],"without":false},"rhs":{"type":"numberLiteral","val":"-2"},)"
+                R"("matching":null,"bool":false})"));
+  CHECK(fixture.text("/api/v1/parse_query?query=foo%7B").starts_with("400 "));
+}
+
 }  // namespace api
