@@ -269,7 +269,7 @@ Result<std::unique_ptr<FileLock>> PosixFileSystem::lock(const std::string& path)
   if (fd.get() < 0) return fail_errno("open", path, errno);
   if (retry_interrupted([&] { return ::flock(fd.get(), LOCK_EX | LOCK_NB); }) != 0) {
     if (errno != EWOULDBLOCK) return fail_errno("lock", path, errno);
-    return fail(ErrorCode::Conflict, "{} is held by {}", path, lock_holder(fd.get()));
+    return fail(ErrorCode::Conflict, "{} is in use by {}", path, lock_holder(fd.get()));
   }
   // Only for the message above; without space for it the lock still holds.
   const std::string pid = fmt::format("{}\n", ::getpid());

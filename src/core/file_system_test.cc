@@ -142,7 +142,7 @@ TEST_CASE("a lock is held once, names its holder, and is free after its release"
     const auto second = files.lock(dir + "/lock");
     REQUIRE(!second);
     CHECK(second.error().code == ErrorCode::Conflict);
-    CHECK(mentions(second.error(), dir + "/lock is held by process "));
+    CHECK(mentions(second.error(), dir + "/lock is in use by process "));
     lock->reset();
     CHECK(files.lock(dir + "/lock"));
   });
@@ -169,7 +169,7 @@ TEST_CASE("a lock of another process is refused with its pid and name, and ends 
   REQUIRE(byte == 'y');
   const auto refused = files.lock(dir + "/lock");
   REQUIRE(!refused);
-  CHECK(mentions(refused.error(), fmt::format("is held by process {} (core_test)", child)));
+  CHECK(mentions(refused.error(), fmt::format("is in use by process {} (core_test)", child)));
   REQUIRE(::write(done[1], "x", 1) == 1);
   REQUIRE(::waitpid(child, nullptr, 0) == child);
   CHECK(files.lock(dir + "/lock"));

@@ -429,7 +429,7 @@ Result<std::unique_ptr<FileLock>> SimFileSystem::lock(const std::string& path) {
   const std::lock_guard guard(state_->mutex);
   TRY(state_->alive(path));
   if (!state_->locked.insert(path).second) {
-    return fail(ErrorCode::Conflict, "{} is held by process 1 (simulated)", path);
+    return fail(ErrorCode::Conflict, "{} is in use by process 1 (simulated)", path);
   }
   return std::make_unique<SimLock>(state_, path);
 }
