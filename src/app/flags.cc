@@ -51,7 +51,8 @@ void define_web(Definition& all, Flags& flags) {
                  "Address to listen on for UI, API and metrics.")
       ->capture_default_str();
   cli.add_option("--web.external-url", flags.external_url,
-                 "URL under which Petrel is reachable from outside; used in notifications.");
+                 "URL under which Petrel is reachable from outside; used in "
+                 "notifications\n(default: http:// with host name and port).");
   add_duration(all, "web.read-timeout", flags.read_timeout_ms,
                "Longest time to read a request, and to keep an idle connection.");
   cli.add_option("--web.max-connections", flags.connections_max, "Most simultaneous connections.")
@@ -111,7 +112,7 @@ void define_rest(Definition& all, Flags& flags) {
   cli.add_option("--collector.host.instance", flags.host_instance,
                  "Label `instance` of this host's metrics (default: host name and port).");
   add_choice(cli, "rules.default", flags.rules_default,
-             "Load the default rules for this host (default: on without --config.file).");
+             "Load the default rules for this host (default: as --collector.host).");
   cli.add_option("--log.level", all.log_level, "One of debug, info, warn, error.")
       ->capture_default_str()
       ->check(CLI::IsMember({"debug", "info", "warn", "error"}));

@@ -43,6 +43,7 @@ struct Flags {
   std::string roles = "all";
   // Unset: on exactly when there is no configuration file.
   std::optional<bool> collector_host;
+  // Unset: as the host collector, whose metrics they watch.
   std::optional<bool> rules_default;
   std::string host_instance;  // empty: <hostname>:<port>
 
@@ -50,7 +51,7 @@ struct Flags {
   core::LogFormat log_format = core::LogFormat::Logfmt;
 
   bool wants_host_collector() const { return collector_host.value_or(config_file.empty()); }
-  bool wants_default_rules() const { return rules_default.value_or(config_file.empty()); }
+  bool wants_default_rules() const { return rules_default.value_or(wants_host_collector()); }
 
   // Every flag with its value in text, sorted, for /api/v1/status/flags.
   std::vector<std::pair<std::string, std::string>> listing;

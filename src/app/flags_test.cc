@@ -32,6 +32,8 @@ TEST_CASE("with a configuration file host collector and default rules are off un
   CHECK_FALSE(must({"--config.file", "x.yml"}).wants_default_rules());
   CHECK(must({"--config.file=x.yml", "--collector.host"}).wants_host_collector());
   CHECK_FALSE(must({"--no-collector.host"}).wants_host_collector());
+  CHECK_FALSE(must({"--no-collector.host"}).wants_default_rules());
+  CHECK(must({"--no-collector.host", "--rules.default"}).wants_default_rules());
 }
 
 TEST_CASE("Prometheus's durations and flags are understood") {

@@ -4,6 +4,8 @@
 #include "rules/engine_query.h"
 
 #include <algorithm>
+#include <array>
+#include <climits>
 #include <unistd.h>
 
 namespace app {
@@ -17,6 +19,20 @@ std::string in_data_dir(const Node& node, std::string_view name) {
   std::string path = node.flags.data_path;
   if (!path.ends_with('/')) path += '/';
   return path.append(name);
+}
+
+// "host name:port" as other machines may know this one.
+std::string host_and_port(const Node& node) {
+  std::array<char, HOST_NAME_MAX + 1> name{};
+  if (gethostname(name.data(), name.size() - 1) != 0) return "localhost";
+  return fmt::format("{}:{}", name.data(), node.server->port());
+}
+
+std::string external_url(const Node& node) {
+  std::string url = node.flags.external_url;
+  if (url.empty()) url = "http://" + host_and_port(node);
+  while (url.ends_with('/')) url.pop_back();
+  return url;
 }
 
 void schedule_maintenance(Node& node) {
@@ -84,7 +100,7 @@ Result<void> start_notifier(Node& node) {
       .rng = node.rng,
       .read_file = [&node](const std::string& path) { return node.files.read_file(path); }};
   node.notifier = std::make_unique<alerting::Notifier>(
-      alerting::NotifierOptions{.external_url = node.flags.external_url}, std::move(parts),
+      alerting::NotifierOptions{.external_url = external_url(node)}, std::move(parts),
       node.loaded.alerting.config);
   node.notifier->start(node.timers, node.background);
   return {};
@@ -100,7 +116,7 @@ Result<void> start_ruler(Node& node) {
   options.default_interval_ms = node.loaded.config.evaluation_interval_ms;
   options.default_query_offset_ms = node.loaded.config.rule_query_offset_ms;
   options.lookback_ms = node.flags.lookback_ms;
-  options.external_url = node.flags.external_url;
+  options.external_url = external_url(node);
   options.external_labels = node.loaded.config.external_labels;
   options.strict = node.flags.query_strict;
   rules::RuleManagerParts parts{.query = rules::engine_query(*node.promql, options.tenant),
@@ -121,18 +137,11 @@ void stop_ruler(Node& node) {
   if (node.rules) node.rules->stop();
 }
 
-std::string default_instance(const Node& node) {
-  std::string name(256, '\0');
-  if (gethostname(name.data(), name.size() - 1) != 0) return "localhost";
-  name.resize(name.find('\0'));
-  return fmt::format("{}:{}", name, node.server->port());
-}
-
 Result<void> start_collector(Node& node) {
   if (!node.flags.wants_host_collector()) return {};
   agent::HostCollectorOptions options;
   options.instance =
-      node.flags.host_instance.empty() ? default_instance(node) : node.flags.host_instance;
+      node.flags.host_instance.empty() ? host_and_port(node) : node.flags.host_instance;
   node.host_collector = std::make_unique<agent::HostCollector>(
       std::move(options), *node.engine, node.timers, node.background, node.clock);
   node.host_collector->start();
