@@ -89,7 +89,7 @@ class Reader {
     for (const Yaml& node : list.items) {
       if (!is_mapping(node, "a group")) continue;
       GroupSpec spec = group(node);
-      if (!names.insert(spec.name).second) {
+      if (!spec.name.empty() && !names.insert(spec.name).second) {
         error(*node.find("name"), fmt::format("group \"{}\" is repeated in this file", spec.name));
       }
       result_.groups.push_back(std::move(spec));
