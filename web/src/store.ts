@@ -223,7 +223,7 @@ async function readAge(host: Host): Promise<void> {
   const step = 15;
   const end = Math.floor(now / step) * step;
   const past = (await api.queryRange(probe, end - 3600, end, step))[0]?.values ?? [];
-  dataSince.value = Math.min(past[0]?.[0] ?? Infinity, raw[0]?.[0] ?? Infinity, now);
+  dataSince.value = Math.min(dataSince.value ?? now, past[0]?.[0] ?? now, raw[0]?.[0] ?? now);
 }
 
 async function readDisk(host: Host): Promise<void> {

@@ -37,11 +37,10 @@ export function stepFor(rangeSeconds: number, intervalSeconds: number): number {
   return kSteps.find((step) => step >= least - 1e-9) ?? Math.ceil(rangeSeconds / kPointsMax);
 }
 
-// Points on multiples of the step stay where they are when the range moves on.
+// Points on multiples of the step stay where they are when the range moves on. The first
+// lies at or before the range's start, so that lines come in from the edge.
 export function gridFor(range: Range, step: number): Grid {
-  const end = Math.floor(range.end / step) * step;
-  const start = Math.min(end, Math.ceil(range.start / step) * step);
-  return { start, end, step };
+  return { start: Math.floor(range.start / step) * step, end: Math.floor(range.end / step) * step, step };
 }
 
 export function gridTimes(grid: Grid): number[] {

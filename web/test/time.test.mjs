@@ -26,11 +26,11 @@ test('the step is never finer than the samples nor than the pixels', () => {
 
 test('grid points are multiples of the step, whatever the range', () => {
   const grid = gridFor({ start: 1000.3, end: 1060.9 }, 5);
-  assert.deepEqual(grid, { start: 1005, end: 1060, step: 5 });
+  assert.deepEqual(grid, { start: 1000, end: 1060, step: 5 });
   const times = gridTimes(grid);
-  assert.equal(times.length, 12);
-  assert.equal(times[0], 1005);
-  assert.equal(times[11], 1060);
+  assert.equal(times.length, 13);
+  assert.equal(times[0], 1000);
+  assert.equal(times[12], 1060);
 });
 
 test('a range shorter than a step still has one point', () => {
