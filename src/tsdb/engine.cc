@@ -180,7 +180,10 @@ Result<void> Engine::recover() {
   };
   TRY(impl.log.replay(impl.log.low(), visit).context("replay the log"));
   impl.next_series_id = std::max(next_id, impl.next_series_id.load());
-  for (Tenant* tenant : impl.all_tenants()) tenant->head.finish_replay();
+  for (Tenant* tenant : impl.all_tenants()) {
+    tenant->head.finish_replay();
+    tenant->head.note_append(impl.clock.monotonic_ns());
+  }
 
   const std::lock_guard lock(impl.progress_mutex);
   impl.progress.done = true;
@@ -230,6 +233,7 @@ Result<AppendSummary> Engine::append(const storage::WriteBatch& batch) {
   }
   const std::optional<LogPosition> position =
       TRY(tenant->head.append(batch, impl.clock.now_ms(), impl.log, summary));
+  tenant->head.note_append(impl.clock.monotonic_ns());
   if (position) {
     Result<void> durable = impl.log.wait_durable(*position);
     if (!durable) {
@@ -376,13 +380,14 @@ Result<std::vector<storage::ExemplarSeries>> Engine::exemplars(const LabelsReque
   if (tenant == nullptr) return std::vector<storage::ExemplarSeries>{};
   std::map<Labels, std::vector<model::Exemplar>> found;
   const std::vector<model::Matchers> selectors = selectors_of(request);
-  tenant->head.for_each_exemplar([&](const std::string& series, const model::Exemplar& exemplar) {
-    if (!request.range.contains(exemplar.timestamp_ms)) return;
+  for (const auto& [series, exemplar] : tenant->head.exemplars()) {
+    if (!request.range.contains(exemplar.timestamp_ms)) continue;
+    const model::LabelsView labels(*series);
     const bool wanted = std::any_of(selectors.begin(), selectors.end(), [&](const auto& matchers) {
-      return model::matches_all(matchers, model::LabelsView(series));
+      return model::matches_all(matchers, labels);
     });
-    if (wanted) found[Labels::from_canonical(series)].push_back(exemplar);
-  });
+    if (wanted) found[Labels::from_canonical(*series)].push_back(exemplar);
+  }
   std::vector<storage::ExemplarSeries> result;
   for (auto& [labels, exemplars] : found) {
     if (request.limit != 0 && result.size() >= request.limit) break;

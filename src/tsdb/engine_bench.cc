@@ -11,6 +11,7 @@
 #include "tsdb/embedded_log.h"
 #include "tsdb/engine.h"
 
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>

@@ -223,6 +223,9 @@ Result<MaintainReport> Engine::Impl::maintain(bool everything) {
 Result<void> Engine::Impl::flush_tenant(Tenant& tenant, bool everything) {
   const int64_t range = options.block_range_ms;
   const int64_t open_for = std::max(range / 2, options.out_of_order_window_ms);
+  // A tenant that stopped would keep its last hours in memory, and the log with them.
+  const int64_t idle_ms = (clock.monotonic_ns() - tenant.head.last_append_ns()) / 1'000'000;
+  everything = everything || idle_ms > 2 * range;
   std::optional<int64_t> after;
   for (int i = 0; i < kRangesPerStep || everything; ++i) {
     const std::optional<TimeRange> oldest = tenant.head.next_range(after);
@@ -298,9 +301,9 @@ Result<uint64_t> Engine::Impl::write_snapshot() {
     for (const model::Metadata& one : tenant->head.metadata("")) {
       if (written) note(writer->add_metadata(id, one));
     }
-    tenant->head.for_each_exemplar([&](const std::string& labels, const model::Exemplar& one) {
-      if (written) note(writer->add_exemplar(id, labels, one));
-    });
+    for (const auto& [labels, one] : tenant->head.exemplars()) {
+      if (written) note(writer->add_exemplar(id, *labels, one));
+    }
   }
   if (written) note(writer->finish());
   if (!written) {

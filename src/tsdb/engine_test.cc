@@ -426,6 +426,23 @@ TEST_CASE("blocks past retention are deleted, counted from the newest sample") {
   CHECK(world.read().at("m") == samples);
 }
 
+TEST_CASE("a tenant that stops sending leaves memory and the log") {
+  World world(LogKind::SelfContained);
+  WriteBatch batch;
+  batch.tenant = "gone";
+  batch.add(World::labels("m"), kStart, 1);
+  world.append(batch);
+  for (int i = 0; i < 30; ++i) {
+    world.append("m", kStart + i * 10 * kMinute, i);
+    world.clock_.advance_ms(10 * kMinute);
+    world.maintain();
+  }
+  CHECK(world.engine().stats("gone").series == 0);
+  CHECK(world.engine().stats("gone").blocks == 1);
+  CHECK(world.engine().stats("default").series == 1);
+  CHECK(world.log_->low() > 1);
+}
+
 TEST_CASE("tenants do not see each other") {
   FOR_BOTH_LOGS
   World world(kind);

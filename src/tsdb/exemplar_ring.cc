@@ -32,8 +32,4 @@ void ExemplarRing::add(std::string_view series, const model::Exemplar& exemplar)
   ring_.push_back({found->second.labels, exemplar});
 }
 
-void ExemplarRing::for_each(const Visitor& visit) const {
-  for (const Entry& entry : ring_) visit(*entry.labels, entry.exemplar);
-}
-
 }  // namespace tsdb

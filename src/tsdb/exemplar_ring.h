@@ -6,7 +6,6 @@
 
 #include <cstdint>
 #include <deque>
-#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -24,20 +23,18 @@ class ExemplarRing {
   Verdict judge(std::string_view series, const model::Exemplar& exemplar) const;
   void add(std::string_view series, const model::Exemplar& exemplar);
 
+  struct Entry {
+    std::shared_ptr<const std::string> labels;  // of the series
+    model::Exemplar exemplar;
+  };
   // In the order of arrival.
-  using Visitor = std::function<void(const std::string& series, const model::Exemplar&)>;
-  void for_each(const Visitor& visit) const;
-  size_t size() const { return ring_.size(); }
+  const std::deque<Entry>& entries() const { return ring_; }
 
  private:
   struct SeriesState {
     std::shared_ptr<const std::string> labels;
     model::Exemplar newest;
     size_t count = 0;  // in the ring
-  };
-  struct Entry {
-    std::shared_ptr<const std::string> labels;
-    model::Exemplar exemplar;
   };
 
   const size_t size_max_;

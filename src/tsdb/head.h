@@ -120,7 +120,7 @@ class Head {
                       const std::function<void(const LabelIndex&, PairId)>& visit) const;
 
   std::vector<model::Metadata> metadata(const std::string& metric) const;
-  void for_each_exemplar(const ExemplarRing::Visitor& visit) const;
+  std::deque<ExemplarRing::Entry> exemplars() const;
   void fill_stats(EngineStats& stats, size_t top) const;
   size_t series_count() const;
 
@@ -146,6 +146,9 @@ class Head {
   bool forget_hidden(uint64_t& series_dropped);
   // The first log record whose samples are only here; the log's end when there is none.
   storage::LogPosition needed_from(const storage::Log& log) const;
+  // When the last append came, monotonic; a tenant that stopped is flushed as a whole.
+  void note_append(int64_t monotonic_ns) { last_append_ns_ = monotonic_ns; }
+  int64_t last_append_ns() const { return last_append_ns_; }
   // A position before which all records of this head are applied.
   storage::LogPosition applied_to(const storage::Log& log) const;
 
@@ -231,6 +234,7 @@ class Head {
 
   std::atomic<int64_t> closed_before_ms_ = kNoTime;
   std::atomic<int64_t> read_from_ms_ = kNoTime;
+  std::atomic<int64_t> last_append_ns_ = 0;
   std::optional<uint64_t> hidden_epoch_;  // the maintaining thread's
   mutable ReaderEpochs chunk_epochs_;     // held while decoding
   mutable ReaderEpochs view_epochs_;      // held for the life of a series set

@@ -132,8 +132,13 @@ void Head::forget_samples(Series& series, int64_t before_ms) {
   chunk_count_ -= cut_chain(extra.histogram_chunks, before_ms);
   // The newest histogram stays while others do: duplicates are judged against it.
   if (!extra.open_histograms.empty() && extra.last_histogram_ms < before_ms) {
-    extra.open_histograms.clear();
+    extra.open_histograms = {};
     extra.last_histogram_ms = kNoTime;
+  }
+  if (extra.late.empty()) extra.late = {};
+  if (extra.late.empty() && extra.late_histograms.empty() && extra.open_histograms.empty() &&
+      extra.histogram_chunks == nullptr) {
+    series.extra.reset();
   }
 }
 

@@ -247,9 +247,9 @@ std::vector<model::Metadata> Head::metadata(const std::string& metric) const {
   return result;
 }
 
-void Head::for_each_exemplar(const ExemplarRing::Visitor& visit) const {
+std::deque<ExemplarRing::Entry> Head::exemplars() const {
   const std::lock_guard data(data_mutex_);
-  exemplars_.for_each(visit);
+  return exemplars_.entries();
 }
 
 size_t Head::series_count() const {
