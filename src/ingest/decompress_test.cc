@@ -89,6 +89,19 @@ TEST_CASE("an output that is used again holds the new body and nothing else") {
   }
 }
 
+TEST_CASE("a buffer that is used again gets the new size, larger or smaller") {
+  for (const Case& one : cases()) {
+    std::string out;
+    for (const size_t size : {size_t{32'000}, size_t{32'200}, size_t{100}, size_t{70'000}}) {
+      CAPTURE(static_cast<int>(one.encoding));
+      CAPTURE(size);
+      const std::string text = mixed_text(size);
+      REQUIRE(decompress(one.encoding, one.compress(text), {}, out));
+      CHECK(out == text);
+    }
+  }
+}
+
 TEST_CASE("a body cut at any byte is an error") {
   const std::string text = mixed_text(500);
   for (const Case& one : cases()) {
@@ -132,7 +145,9 @@ TEST_CASE("a snappy block that claims a size it does not hold allocates nothing 
   std::string out;
   const core::Result<void> result = decompress(ContentEncoding::Snappy, body, {}, out);
   REQUIRE(!result);
-  CHECK(result.error().code == core::ErrorCode::TooLarge);
+  CHECK(result.error().code == core::ErrorCode::InvalidArgument);
+  CHECK(result.error().message ==
+        "the body claims to be a snappy block of 4294967295 bytes, which 5 bytes cannot hold");
   CHECK(out.capacity() < 1000);
 }
 

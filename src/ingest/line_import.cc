@@ -100,8 +100,7 @@ class Decoder {
 
   void refuse(RefusalReason reason, size_t column, std::string_view what,
               const core::Error& error) {
-    refused_.refuse(reason, 1,
-                    fmt::format("line {}, column {}: {}{}", line_, column, what, error.message));
+    refused_.refuse(reason, 1, fmt::format("line {}:{}: {}{}", line_, column, what, error.message));
   }
 
   const Limits& limits_;

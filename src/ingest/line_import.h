@@ -19,7 +19,7 @@
 namespace ingest {
 
 // Appends the points to `batch`. A bad line is left out and counted in `refused`, with
-// its line and column; only a limit of the whole request is an error.
+// its line and column ("line 3:17: ..."); only a limit of the whole request is an error.
 core::Result<void> decode_line_import(std::string_view body, const Limits& limits,
                                       storage::WriteBatch& batch, storage::AppendSummary& refused);
 
