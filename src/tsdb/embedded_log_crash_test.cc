@@ -14,6 +14,8 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <thread>
+#include <utility>
 #include <vector>
 
 namespace tsdb {
@@ -176,6 +178,65 @@ TEST_CASE("what was acknowledged survives 8,000 crashes, as a prefix of what was
   // The crashes did hurt: unacknowledged records were lost, and others were not.
   CHECK(replayed > 10'000);
   CHECK(lost > 1'000);
+}
+
+// Threads share rounds of group commit; a fault ends all of them, and nobody waits for ever.
+TEST_CASE("threads that share a sync are all told the truth when it fails") {
+  const QuietLog quiet;
+  constexpr size_t kThreads = 4;
+  constexpr int kBatches = 30;
+  int seeds_with_refusals = 0;
+  for (uint64_t seed = 0; seed < 100; ++seed) {
+    CAPTURE(seed);
+    SeededRng rng(seed);
+    SimFileSystem files({.seed = seed});
+    core::testing::FakeClock clock;
+    EmbeddedLogOptions options{.dir = "log", .segment_bytes = 2048, .pending_bytes_max = 256};
+    auto log = EmbeddedLog::open(options, files, clock, rng);
+    REQUIRE(log);
+    const uint64_t kind = rng.below(3);
+    files.fail_at(files.fault_points() + rng.below(80), kind == 0   ? SimFault::Io
+                                                        : kind == 1 ? SimFault::NoSpace
+                                                                    : SimFault::PowerLoss);
+    std::vector<std::vector<std::pair<LogPosition, int>>> acknowledged(kThreads);
+    std::vector<int> refused(kThreads);
+    {
+      std::vector<std::jthread> threads;
+      for (size_t t = 0; t < kThreads; ++t) {
+        threads.emplace_back([&, t] {
+          for (int i = 0; i < kBatches; ++i) {
+            OwnedBatch batch;
+            batch.tenant = std::to_string(t);
+            batch.accepted_at_ms = i;
+            batch.metadata.push_back({.metric = "m", .type = {}, .unit = {}, .help = {}});
+            const auto position = (*log)->append(batch.view());
+            if (position && (*log)->wait_durable(*position)) {
+              acknowledged[t].emplace_back(*position, i);
+            } else {
+              ++refused[t];
+            }
+          }
+        });
+      }
+    }
+    files.crash();
+    log->reset();
+    auto reopened = EmbeddedLog::open(options, files, clock, rng);
+    if (!reopened) FAIL(reopened.error().message);
+    const auto replayed = storage::testing::replay_all(**reopened);
+    if (!replayed) FAIL(replayed.error().message);
+    bool any_refused = false;
+    for (size_t t = 0; t < kThreads; ++t) {
+      any_refused = any_refused || refused[t] > 0;
+      for (const auto& [position, number] : acknowledged[t]) {
+        REQUIRE(position < replayed->size());
+        CHECK((*replayed)[position].second.tenant == std::to_string(t));
+        CHECK((*replayed)[position].second.accepted_at_ms == number);
+      }
+    }
+    if (any_refused) ++seeds_with_refusals;
+  }
+  CHECK(seeds_with_refusals > 30);
 }
 
 void check_that_seeds_fail_with(const Breakage& breakage) {
