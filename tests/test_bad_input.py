@@ -2,10 +2,12 @@
 
 import json
 import os
+import re
 import socket
 import struct
 import subprocess
 import time
+import urllib.parse
 
 import pytest
 
@@ -66,7 +68,9 @@ def test_malformed_snappy_is_refused(quiet, body):
         # No bytes decompress to no series: either answer is fair, a crash is not.
         assert answer.status in (200, 204, 400)
     else:
-        assert "snappy" in error_of(answer).lower()
+        # A bomb is too large; the others are no snappy.
+        assert answer.status in (400, 413)
+        assert re.search("snappy|decompress", error_of(answer, answer.status).lower()), answer.text
     assert_alive_and_empty(quiet)
 
 
@@ -149,7 +153,7 @@ def test_a_bad_json_line_is_named_and_the_good_ones_are_kept(quiet):
 
 
 @pytest.mark.parametrize("line,expected", [
-    ("CPU.load host=a", "1:"),
+    ("CPU.load host=a", "column 16"),
     ("CPU.load hosta 1613707265 50", "hosta"),
     ("CPU.load host=a yesterday 50", "yesterday"),
     ("CPU.load host=a 1613707265 fifty", "fifty"),
@@ -157,7 +161,7 @@ def test_a_bad_json_line_is_named_and_the_good_ones_are_kept(quiet):
 ])
 def test_a_malformed_line_is_refused_with_its_line_and_column(quiet, line, expected):
     message = error_of(quiet.call("/api/v1/import/lines", data=line.encode()))
-    assert expected in message and "1:" in message, message
+    assert expected in message and re.search(r"line 1, column \d+", message), message
     assert_alive_and_empty(quiet)
 
 
@@ -204,7 +208,8 @@ def test_malformed_promql_is_refused_with_its_place(quiet, expression, expected)
     ("/api/v1/labels", {"match[]": "{"}, "match[]"),
 ])
 def test_a_bad_parameter_is_named(quiet, path, parameters, named):
-    assert named in error_of(quiet.call(path, **parameters))
+    query = urllib.parse.urlencode(parameters)
+    assert named in error_of(quiet.call(f"{path}?{query}"))
 
 
 def test_unknown_paths_and_methods_are_answered(quiet):
@@ -246,7 +251,7 @@ def test_connections_that_vanish_in_the_middle_of_a_request_do_no_harm(quiet):
 
 
 @pytest.mark.parametrize("text,place,named", [
-    ("groups:\n  - name: g\n    rules:\n      - alert: A\n        expr: up ==\n", "rules.yml:5:", "up =="),
+    ("groups:\n  - name: g\n    rules:\n      - alert: A\n        expr: up ==\n", "rules.yml:5:", "parse error"),
     ("groups:\n  - name: g\n    rules:\n      - alert: A\n        exp: up\n", "rules.yml:5:9", "exp"),
     ("groups:\n  - name: g\n    rules:\n      - alert: A\n        expr: up\n        for: soon\n", "rules.yml:6:", "soon"),
     ("groups:\n  - name: g\n  rules: [\n", "rules.yml:", ""),

@@ -15,7 +15,7 @@ from durability.sender import Sender, check_complete, check_kept, stored_samples
 
 QUIET = ("--no-collector.host", "--no-rules.default")
 SYNC_DELAY_SECONDS = 0.3
-KILLS = 20
+KILLS = int(os.environ.get("PETREL_KILLS", "20"))  # ./gates durability asks for more
 SEED = int(os.environ.get("PETREL_TEST_SEED", "20"))
 
 
