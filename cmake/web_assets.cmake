@@ -6,9 +6,6 @@
 
 add_executable(embed_assets ${PROJECT_SOURCE_DIR}/tools/embed_assets.cc)
 target_link_libraries(embed_assets PRIVATE ZLIB::ZLIB PkgConfig::brotli)
-if(PETREL_FUZZ)
-  target_link_options(embed_assets PRIVATE -fsanitize=fuzzer-no-link)
-endif()
 
 function(embed_web_assets target)
   set(dist ${PROJECT_SOURCE_DIR}/web/dist)
