@@ -123,6 +123,11 @@ export async function alertingRules(): Promise<Rule[]> {
   return data.groups.flatMap((group) => group.rules).filter((rule) => rule.type === 'alerting');
 }
 
+// Of the machine the server runs on; '' where it does not say.
+export async function serverHostname(): Promise<string> {
+  return (await get<{ hostname?: string }>('api/v1/status/runtimeinfo')).hostname ?? '';
+}
+
 export async function version(): Promise<string> {
   // `version` is the Prometheus release that the API follows.
   const info = await get<{ version?: string; petrel_version?: string }>('api/v1/status/buildinfo');

@@ -89,6 +89,7 @@ export const updatedAt = signal<number | null>(null);
 export const version = signal('');
 export const busy = signal(false);
 
+let serverHostname = '';
 let clockOffset = 0; // server minus browser, seconds
 let factsAt = -Infinity;
 let slowAt = -Infinity;
@@ -165,22 +166,27 @@ async function readHosts(): Promise<void> {
 
 let systems = new Map<string, Record<string, string>>();
 
-// The host named in the URL; else the one whose samples this very server collects: its
-// instance carries the address this page came from; else the first.
-export function chooseHost(all: Host[], wanted: string | null, pageHost: string): Host | null {
-  const port = pageHost.slice(pageHost.lastIndexOf(':'));
+// The host named in the URL; else the one the server runs on, whose instance carries the
+// port that this page came from unless something stands in between; else the first.
+export function chooseHost(all: Host[], wanted: string | null, server: string, pageHost: string): Host | null {
+  const port = /:\d+$/.exec(pageHost)?.[0] ?? '';
   return (
     all.find(({ instance }) => instance === wanted) ??
+    all.find(({ instance, nodename }) => nodename === server && instance === server + port) ??
+    all.find(({ nodename }) => nodename === server) ??
     all.find(({ instance }) => instance === pageHost) ??
-    all.find(({ instance, nodename }) => instance === nodename + port) ??
     all[0] ??
     null
   );
 }
 
+function currentChoice(): Host | null {
+  return chooseHost(hosts.value, hostChoice.value, serverHostname, location.host);
+}
+
 async function readFacts(): Promise<void> {
   await readHosts();
-  const host = chooseHost(hosts.value, hostChoice.value, location.host);
+  const host = currentChoice();
   if (!host) {
     facts.value = null;
     collecting.value = browserNow() - startedAt < kFirstSamplesSeconds ? 'soon' : 'never';
@@ -311,7 +317,11 @@ async function readPanels(known: Facts): Promise<void> {
 async function round(): Promise<void> {
   const now = browserNow();
   const slow = now - slowAt >= kSlowEverySeconds;
-  if (version.value === '') version.value = await api.version().catch(() => '');
+  if (version.value === '') {
+    // Neither is needed to show data; an old server may lack them.
+    version.value = await api.version().catch(() => '');
+    serverHostname = await api.serverHostname().catch(() => '');
+  }
   if (facts.value === null || now - factsAt >= kFactsEverySeconds) {
     await guarded(readFacts, (message) => {
       pageError.value = message;
@@ -392,7 +402,7 @@ export async function refresh(): Promise<void> {
 
 // After a change of range, host or refresh interval.
 export function reload(): void {
-  const wanted = chooseHost(hosts.value, hostChoice.value, location.host);
+  const wanted = currentChoice();
   if (facts.value && wanted && facts.value.host.instance !== wanted.instance) {
     batch(() => {
       facts.value = null;

@@ -30,16 +30,18 @@ test('nonsense in the URL is ignored', () => {
   assert.equal(refreshChoice.value, null);
 });
 
-test('this host is the one named, else the one at this page\u2019s address, else the first', () => {
+test('this host is the one named, else the one the server runs on, else the first', () => {
   const all = [
     { job: 'node', instance: 'db:9100', nodename: 'db' },
+    { job: 'node', instance: 'web:9100', nodename: 'web' },
     { job: 'node', instance: 'web:9090', nodename: 'web' },
   ];
-  assert.equal(chooseHost(all, 'db:9100', 'web:9090')?.instance, 'db:9100');
-  assert.equal(chooseHost(all, null, 'web:9090')?.instance, 'web:9090');
-  assert.equal(chooseHost(all, null, '127.0.0.1:9090')?.instance, 'web:9090');
-  assert.equal(chooseHost(all, 'gone:1', 'localhost:1')?.instance, 'db:9100');
-  assert.equal(chooseHost([], null, 'web:9090'), null);
+  assert.equal(chooseHost(all, 'db:9100', 'web', 'web:9090')?.instance, 'db:9100');
+  assert.equal(chooseHost(all, null, 'web', '127.0.0.1:9090')?.instance, 'web:9090');
+  assert.equal(chooseHost(all, null, 'web', 'monitoring.example.com')?.instance, 'web:9100');
+  assert.equal(chooseHost(all, null, '', 'web:9090')?.instance, 'web:9090');
+  assert.equal(chooseHost(all, 'gone:1', 'cache', 'localhost:1')?.instance, 'db:9100');
+  assert.equal(chooseHost([], null, 'web', 'web:9090'), null);
 });
 
 const alert = (name, state, severity, activeAt) => ({
