@@ -38,6 +38,41 @@ void append_escaped(std::string& out, char c) {
   out += kHex[byte & 15];
 }
 
+// Shortest digits, then zeros: std::to_chars in fixed form would print the exact binary
+// value of large numbers instead (1e23 as 99999999999999991611392).
+void append_shortest(std::string& out, double value) {
+  std::array<char, 32> text;
+  const auto end =
+      std::to_chars(text.data(), text.data() + text.size(), value, std::chars_format::scientific);
+  std::string_view mantissa(text.data(), static_cast<size_t>(end.ptr - text.data()));
+  if (mantissa.starts_with('-')) {
+    out += '-';
+    mantissa.remove_prefix(1);
+  }
+  const size_t e = mantissa.find('e');
+  int exponent = 0;
+  const char* exponent_begin = mantissa.data() + e + (mantissa[e + 1] == '+' ? 2 : 1);
+  std::from_chars(exponent_begin, mantissa.data() + mantissa.size(), exponent);
+  mantissa = mantissa.substr(0, e);
+  std::string digits(mantissa.substr(0, 1));
+  if (mantissa.size() > 2) digits += mantissa.substr(2);
+
+  const int point = exponent + 1;  // digits before the decimal point
+  const int count = static_cast<int>(digits.size());
+  if (point <= 0) {
+    out += "0.";
+    out.append(static_cast<size_t>(-point), '0');
+    out += digits;
+  } else if (point >= count) {
+    out += digits;
+    out.append(static_cast<size_t>(point - count), '0');
+  } else {
+    out.append(digits, 0, static_cast<size_t>(point));
+    out += '.';
+    out.append(digits, static_cast<size_t>(point));
+  }
+}
+
 }  // namespace
 
 void append_json_string(std::string& out, std::string_view text) {
@@ -85,10 +120,7 @@ void append_float(std::string& out, double value) {
     out.append(digits.data(), end.ptr);
     return;
   }
-  std::array<char, 400> digits;  // 1.8e308 has 309 digits
-  const auto end =
-      std::to_chars(digits.data(), digits.data() + digits.size(), value, std::chars_format::fixed);
-  out.append(digits.data(), end.ptr);
+  append_shortest(out, value);
 }
 
 void append_timestamp(std::string& out, int64_t time_ms) {

@@ -46,6 +46,12 @@ TEST_CASE("sample values are printed shortest and without exponent") {
   CHECK(number(0.1) == "0.1");
   CHECK(number(1e21) == "1000000000000000000000");
   CHECK(number(1.5e-7) == "0.00000015");
+  CHECK(number(1e23) == "100000000000000000000000");
+  CHECK(number(-1.7976931348623157e308) == "-17976931348623157" + std::string(292, '0'));
+  CHECK(number(5e-324) == "0." + std::string(323, '0') + "5");
+  CHECK(number(123456789012345678.0) == "123456789012345680");
+  CHECK(number(1234.5678) == "1234.5678");
+  CHECK(number(0.5) == "0.5");
   CHECK(number(std::nan("")) == "NaN");
   CHECK(number(std::numeric_limits<double>::infinity()) == "+Inf");
   CHECK(number(-std::numeric_limits<double>::infinity()) == "-Inf");
