@@ -102,6 +102,9 @@ TEST_CASE("any timestamps come back, also with differences beyond 63 bits") {
   round_trip({kMin, 0, kMax}, {1, 2, 3});
   round_trip({kMin, kMin + 1, -1, 0, 1, kMax - 1, kMax}, {1, 2, 3, 4, 5, 6, 7});
   round_trip({0}, {0});
+  // Even ones: the differences overflow and share zero bits.
+  round_trip({kMin, kMin + 8, -8, 0, kMax - 7, kMax - 15, kMin}, {1, 2, 3, 4, 5, 6, 7});
+  round_trip({0, kMin, kMax - 3, kMin + 4, 4}, {1, 2, 3, 4, 5});
 }
 
 TEST_CASE("random bits of every count and width come back") {

@@ -7,6 +7,7 @@
 #include <array>
 #include <bit>
 #include <cstring>
+#include <limits>
 
 namespace encoding {
 namespace {
@@ -19,8 +20,6 @@ constexpr size_t kBlock = 64;
 constexpr unsigned kWidthMax = 56;
 constexpr unsigned kWholeWord = 64;
 
-using Scratch = std::array<uint64_t, kColumnSizeMax>;
-
 unsigned width_of(uint64_t largest) {
   const auto width = static_cast<unsigned>(std::bit_width(largest));
   return width > kWidthMax ? kWholeWord : width;
@@ -31,15 +30,24 @@ struct Frame {
   unsigned width = 0;
 };
 
-Frame frame_of(std::span<const uint64_t> block) {
-  auto min = static_cast<int64_t>(block[0]);
-  auto max = min;
-  for (const uint64_t value : block) {
+// The least and the greatest of some differences.
+struct Range {
+  int64_t min = std::numeric_limits<int64_t>::max();
+  int64_t max = std::numeric_limits<int64_t>::min();
+
+  void add(uint64_t value) {
     min = std::min(min, static_cast<int64_t>(value));
     max = std::max(max, static_cast<int64_t>(value));
   }
-  return {min, width_of(static_cast<uint64_t>(max) - static_cast<uint64_t>(min))};
-}
+  // After the common zero bits are shifted out.
+  Frame frame(unsigned shift) const {
+    const auto low = static_cast<uint64_t>(min >> shift);
+    return {min >> shift, width_of(static_cast<uint64_t>(max >> shift) - low)};
+  }
+};
+
+// Plain values, first and second differences of one block.
+using Ranges = std::array<Range, 3>;
 
 size_t packed_size(size_t count, unsigned width) {
   return (count * width + 7) / 8;
@@ -49,14 +57,8 @@ size_t varint_size(uint64_t value) {
   return (static_cast<size_t>(std::bit_width(value | 1)) + 6) / 7;
 }
 
-size_t blocks_size(std::span<const uint64_t> values) {
-  size_t size = 0;
-  for (size_t at = 0; at < values.size(); at += kBlock) {
-    const auto block = values.subspan(at, std::min(kBlock, values.size() - at));
-    const Frame frame = frame_of(block);
-    size += 1 + varint_size(core::zigzag(frame.min)) + packed_size(block.size(), frame.width);
-  }
-  return size;
+size_t block_size(size_t count, Frame frame) {
+  return 1 + varint_size(core::zigzag(frame.min)) + packed_size(count, frame.width);
 }
 
 void append_packed(std::string& out, std::span<const uint64_t> block, Frame frame) {
@@ -64,34 +66,28 @@ void append_packed(std::string& out, std::span<const uint64_t> block, Frame fram
   const size_t begin = out.size();
   const size_t size = packed_size(block.size(), frame.width);
   out.resize(begin + size + sizeof(uint64_t));  // room for whole-word stores
-  char* const base = out.data() + begin;
+  char* at = out.data() + begin;
   const auto min = static_cast<uint64_t>(frame.min);
   if (frame.width == kWholeWord) {
-    for (size_t i = 0; i < block.size(); ++i) {
-      const uint64_t value = block[i] - min;
-      std::memcpy(base + i * sizeof(value), &value, sizeof(value));
+    for (const uint64_t one : block) {
+      const uint64_t value = one - min;
+      std::memcpy(at, &value, sizeof(value));
+      at += sizeof(value);
     }
   } else {
-    size_t bit = 0;
+    uint64_t word = 0;  // the bits that are not stored yet
+    unsigned filled = 0;
     for (const uint64_t one : block) {
-      uint64_t word = 0;
-      std::memcpy(&word, base + (bit >> 3U), sizeof(word));
-      word |= (one - min) << (bit & 7U);
-      std::memcpy(base + (bit >> 3U), &word, sizeof(word));
-      bit += frame.width;
+      word |= (one - min) << filled;
+      filled += frame.width;
+      std::memcpy(at, &word, sizeof(word));
+      // At most 7 bits stay, so that 56 more fit.
+      at += filled / 8;
+      word >>= filled / 8 * 8;
+      filled %= 8;
     }
   }
   out.resize(begin + size);
-}
-
-void append_blocks(std::string& out, std::span<const uint64_t> values) {
-  for (size_t at = 0; at < values.size(); at += kBlock) {
-    const auto block = values.subspan(at, std::min(kBlock, values.size() - at));
-    const Frame frame = frame_of(block);
-    out.push_back(static_cast<char>(frame.width));
-    core::append_varint(out, core::zigzag(frame.min));
-    append_packed(out, block, frame);
-  }
 }
 
 // `in` has at least 8 readable bytes behind the packed ones.
@@ -149,52 +145,73 @@ void append_int_column(std::string& out, std::span<const int64_t> values) {
   const size_t count = values.size() - 1;  // the first stands in the header
   const auto first = static_cast<uint64_t>(values[0]);
 
-  Scratch plain;
+  // One pass finds everything that the choice needs.
+  std::array<Ranges, kColumnSizeMax / kBlock> ranges;
+  const size_t blocks = (count + kBlock - 1) / kBlock;
   uint64_t any = 0;
-  for (size_t i = 0; i < count; ++i) {
-    plain[i] = static_cast<uint64_t>(values[i + 1]) - first;
-    any |= plain[i];
+  uint64_t before = 0;
+  uint64_t delta_before = 0;
+  for (size_t block = 0; block < blocks; ++block) {
+    Ranges found;
+    const size_t end = std::min(count, (block + 1) * kBlock);
+    for (size_t i = block * kBlock; i < end; ++i) {
+      const uint64_t plain = static_cast<uint64_t>(values[i + 1]) - first;
+      const uint64_t delta = plain - before;
+      any |= plain;
+      found[0].add(plain);
+      found[1].add(delta);
+      found[2].add(delta - delta_before);
+      before = plain;
+      delta_before = delta;
+    }
+    ranges[block] = found;
   }
   const auto put_header = [&](Kind kind) {
     out.push_back(static_cast<char>(kind));
     core::append_varint(out, core::zigzag(values[0]));
   };
   if (any == 0) return put_header(Kind::Constant);
-
-  const uint64_t step = plain[0];
-  bool linear = true;
-  for (size_t i = 0; i < count; ++i) linear &= plain[i] == step * (i + 1);
+  const auto step = static_cast<int64_t>(static_cast<uint64_t>(values[1]) - first);
+  const bool linear =
+      std::all_of(ranges.begin(), ranges.begin() + static_cast<ptrdiff_t>(blocks),
+                  [&](const Ranges& one) { return one[1].min == step && one[1].max == step; });
   if (linear) {
     put_header(Kind::Linear);
-    core::append_varint(out, core::zigzag(static_cast<int64_t>(step)));
+    core::append_varint(out, core::zigzag(step));
     return;
   }
 
   const auto shift = static_cast<unsigned>(std::countr_zero(any));
-  Scratch delta;
-  Scratch delta2;
-  for (size_t i = 0; i < count; ++i) {
-    plain[i] = static_cast<uint64_t>(static_cast<int64_t>(plain[i]) >> shift);
-  }
-  delta[0] = plain[0];
-  for (size_t i = 1; i < count; ++i) delta[i] = plain[i] - plain[i - 1];
-  delta2[0] = delta[0];
-  for (size_t i = 1; i < count; ++i) delta2[i] = delta[i] - delta[i - 1];
-
-  const std::array<std::span<const uint64_t>, 3> candidates = {
-      std::span(plain).first(count), std::span(delta).first(count), std::span(delta2).first(count)};
-  size_t best = 0;
-  size_t best_size = blocks_size(candidates[0]);
-  for (size_t i = 1; i < candidates.size(); ++i) {
-    const size_t size = blocks_size(candidates[i]);
-    if (size < best_size) {
-      best = i;
-      best_size = size;
+  const auto count_of = [&](size_t block) { return std::min(kBlock, count - block * kBlock); };
+  std::array<size_t, 3> sizes{};
+  for (size_t block = 0; block < blocks; ++block) {
+    for (size_t kind = 0; kind < sizes.size(); ++kind) {
+      sizes[kind] += block_size(count_of(block), ranges[block][kind].frame(shift));
     }
   }
+  const auto best =
+      static_cast<size_t>(std::min_element(sizes.begin(), sizes.end()) - sizes.begin());
+
   put_header(static_cast<Kind>(static_cast<size_t>(Kind::Plain) + best));
   out.push_back(static_cast<char>(shift));
-  append_blocks(out, candidates[best]);
+  std::array<uint64_t, kBlock> packed;
+  before = 0;
+  delta_before = 0;
+  for (size_t block = 0; block < blocks; ++block) {
+    const size_t begin = block * kBlock;
+    for (size_t i = 0; i < count_of(block); ++i) {
+      const uint64_t plain = static_cast<uint64_t>(values[begin + i + 1]) - first;
+      const uint64_t delta = plain - before;
+      const uint64_t wanted = best == 0 ? plain : best == 1 ? delta : delta - delta_before;
+      packed[i] = static_cast<uint64_t>(static_cast<int64_t>(wanted) >> shift);
+      before = plain;
+      delta_before = delta;
+    }
+    const Frame frame = ranges[block][best].frame(shift);
+    out.push_back(static_cast<char>(frame.width));
+    core::append_varint(out, core::zigzag(frame.min));
+    append_packed(out, std::span(packed).first(count_of(block)), frame);
+  }
 }
 
 bool take_int_column(std::string_view& bytes, std::span<int64_t> out) {

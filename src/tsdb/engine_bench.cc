@@ -62,7 +62,7 @@ double value_of(core::SeededRng& rng, size_t series, double before) {
     case 1:
       return before + static_cast<double>(rng.below(100));  // counter
     case 2:
-      return before + static_cast<double>(rng.below(1000)) / 100;  // seconds
+      return std::round(before * 100 + static_cast<double>(rng.below(1000))) / 100;  // seconds
     case 3:
       return 40 + static_cast<double>(rng.below(300)) / 10;  // gauge
     default:
