@@ -181,9 +181,31 @@ TEST_CASE_FIXTURE(Fixture, "many-to-many matching is refused with both series na
       "operation: ["));
 }
 
-TEST_CASE_FIXTURE(Fixture, "what is not built yet says so") {
-  load(kMinute, {"x 1"});
-  CHECK(error("info(x)").code == ErrorCode::Unsupported);
+TEST_CASE_FIXTURE(Fixture, "info() adds the labels of info series") {
+  load(kMinute, {"x{instance=\"a\",job=\"1\"} 1 2", "x{instance=\"b\",job=\"1\"} 3 4",
+                 "target_info{instance=\"a\",job=\"1\",version=\"v1\",zone=\"z\"} 1 stale",
+                 "target_info{instance=\"a\",job=\"1\",version=\"v2\",zone=\"z\"} _ 1",
+                 "build_info{instance=\"b\",job=\"1\",version=\"b7\"} 1 1"});
+  const auto all = vector("info(x)", kMinute);
+  REQUIRE(all.size() == 2);
+  CHECK(all[0].labels.to_string() == "x{instance=\"a\", job=\"1\", version=\"v2\", zone=\"z\"}");
+  CHECK(all[1].labels.to_string() == "x{instance=\"b\", job=\"1\"}");
+  CHECK(vector("info(x, {version=~\".+\"})", 0).size() == 1);
+  const auto build = vector("info(x, {__name__=\"build_info\", version=~\".+\"})", 0);
+  REQUIRE(build.size() == 1);
+  CHECK(build[0].labels.get("version") == "b7");
+  const auto range = Engine(store, clock, {}).range("info(x{instance=\"a\"})", 0, kMinute, kMinute);
+  REQUIRE(range.has_value());
+  CHECK(std::get<promql::Matrix>(range->value).size() == 2);
+}
+
+TEST_CASE_FIXTURE(Fixture, "two histograms of one label set do not mix their buckets") {
+  load(kMinute, {"a_bucket{le=\"1\"} 1", "a_bucket{le=\"+Inf\"} 2", "b_bucket{le=\"1\"} 5",
+                 "b_bucket{le=\"+Inf\"} 5"});
+  const auto got = Engine(store, clock, {}).instant("histogram_quantile(0.5, {le!=\"\"})", 0);
+  REQUIRE_FALSE(got.has_value());
+  CHECK(got.error().message == "vector cannot contain metrics with the same labelset");
+  CHECK(vector("histogram_quantile(0.5, a_bucket)", 0).at(0).point.value == 1);
 }
 
 TEST_CASE_FIXTURE(Fixture, "warnings and infos have Prometheus's words and a place") {

@@ -319,7 +319,7 @@ std::vector<HistogramBucket> buckets_of(const Histogram& histogram) {
     out.push_back({-bucket_upper(histogram, bucket->index),
                    -bucket_upper(histogram, bucket->index - 1), bucket->count, true, false, false});
   }
-  if (histogram.zero_count != 0) {
+  if (histogram.zero_count > 0) {
     out.push_back({-histogram.zero_threshold, histogram.zero_threshold, histogram.zero_count, true,
                    true, true});
   }
@@ -333,13 +333,17 @@ std::vector<HistogramBucket> buckets_of(const Histogram& histogram) {
 std::string to_string(const Histogram& histogram) {
   std::string out =
       "{count:" + format_number(histogram.count) + ", sum:" + format_number(histogram.sum);
-  for (const HistogramBucket& bucket : buckets_of(histogram)) {
-    if (bucket.count == 0) continue;
+  // Here a zero bucket shows with any count but 0, also one that arithmetic made negative.
+  Histogram shown = histogram;
+  if (shown.zero_count != 0) shown.zero_count = 1;
+  for (const HistogramBucket& bucket : buckets_of(shown)) {
+    const double count = bucket.is_zero ? histogram.zero_count : bucket.count;
+    if (count == 0) continue;
     out += ", ";
     out += bucket.lower_inclusive ? '[' : '(';
     out += format_number(bucket.lower) + ',' + format_number(bucket.upper);
     out += bucket.upper_inclusive ? ']' : ')';
-    out += ':' + format_number(bucket.count);
+    out += ':' + format_number(count);
   }
   return out + '}';
 }

@@ -44,7 +44,7 @@ struct HistogramBucket {
   bool upper_inclusive = true;
   bool is_zero = false;
 };
-// From the lowest to the highest, with the zero bucket when it holds something.
+// From the lowest to the highest, with the zero bucket when its count is above 0.
 std::vector<HistogramBucket> buckets_of(const model::Histogram& histogram);
 
 // {count:3, sum:5, (0.5,1]:1, (1,2]:2}

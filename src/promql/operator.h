@@ -100,6 +100,7 @@ core::Result<Range> build_range(const Expr& expr, const Context& context);
 core::Result<std::vector<double>> evaluate_scalar(const Expr& expr, const Context& context);
 std::string string_value(const Expr& expr);
 
+// With `timestamps` a cell is its sample's time in seconds.
 core::Result<std::unique_ptr<VectorOperator>> build_selector(const VectorSelector& selector,
                                                              const Context& context,
                                                              bool timestamps);

@@ -80,7 +80,6 @@ class SelectorOperator final : public VectorOperator {
             .subspan(batch.histogram_begin(index),
                      batch.histogram_ends[index] - batch.histogram_begin(index));
     fill(batch.timestamps_of(index), batch.values_of(index), histograms, column);
-    if (timestamps_) drop_name(column, context_);
     return true;
   }
 

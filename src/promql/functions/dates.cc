@@ -104,9 +104,8 @@ BuildResult build_date(const Call& call, const Context& context) {
 BuildResult build_timestamp(const Call& call, const Context& context) {
   const Expr& argument = unwrap(*call.arguments[0]);
   if (const auto* selector = try_as<VectorSelector>(argument)) {
-    auto source = TRY(build_selector(*selector, context, true));
-    if (context.delayed_names() || !names_may_collide(argument)) return source;
-    return merged(std::move(source), context, MergeRule::PerStep);
+    auto times = TRY(build_selector(*selector, context, true));
+    return mapped_without_name(std::move(times), argument, context, [](Column&) {});
   }
   auto source = TRY(build_vector(argument, context));
   return mapped_without_name(std::move(source), argument, context, [context](Column& column) {

@@ -27,6 +27,9 @@ BuildResult build_vector_of_scalar(const Call& call, const Context& context);
 BuildResult build_label_replace(const Call& call, const Context& context);
 BuildResult build_label_join(const Call& call, const Context& context);
 
+// info.cc
+BuildResult build_info(const Call& call, const Context& context);
+
 // sort.cc
 BuildResult build_sort(const Call& call, const Context& context);
 BuildResult build_sort_by_label(const Call& call, const Context& context);

@@ -43,7 +43,6 @@ struct BucketSeries {
 // The series that make up one histogram: its buckets, or a native one, or both.
 struct HistogramGroup {
   model::Labels labels;
-  bool drop_name = false;
   std::string metric;
   std::vector<BucketSeries> buckets;
   std::vector<const Column*> natives;
@@ -88,7 +87,7 @@ class HistogramFunction {
       }
       if (!column.any()) continue;
       column.labels = std::move(one.labels);
-      column.drop_name = one.drop_name;
+      drop_name(column, context_);
       out.push_back(std::move(column));
       TRY(context_.query.check());
     }
@@ -126,16 +125,15 @@ class HistogramFunction {
     return groups;
   }
 
-  // The metric name plays no part: a native histogram x meets the buckets x_bucket.
-  HistogramGroup& slot(std::unordered_map<std::string, size_t>& known,
-                       std::vector<HistogramGroup>& groups, const Column& column,
-                       const model::Labels& labels) const {
-    model::Labels identity = context_.delayed_names() ? labels : without_metric_name(labels);
-    const auto [found, added] = known.try_emplace(identity.bytes(), groups.size());
+  // A native histogram and the buckets of a classic one meet when they have the same
+  // name and labels, which is after rate() and the like have dropped the name.
+  static HistogramGroup& slot(std::unordered_map<std::string, size_t>& known,
+                              std::vector<HistogramGroup>& groups, const Column& column,
+                              const model::Labels& labels) {
+    const auto [found, added] = known.try_emplace(labels.bytes(), groups.size());
     if (added) {
       HistogramGroup group;
-      group.labels = std::move(identity);
-      group.drop_name = context_.delayed_names();
+      group.labels = labels;
       group.metric = std::string(column.labels.metric_name());
       groups.push_back(std::move(group));
     }
@@ -145,6 +143,12 @@ class HistogramFunction {
   const Expr& vector_;
   Context context_;
 };
+
+std::unique_ptr<VectorOperator> merged_if_needed(std::unique_ptr<VectorOperator> computed,
+                                                 const Expr& vector, const Context& context) {
+  if (context.delayed_names() || !names_may_collide(vector)) return computed;
+  return merged(std::move(computed), context, MergeRule::PerStep);
+}
 
 double part_of(std::string_view name, const model::Histogram& histogram) {
   if (name == "histogram_count") return histogram.count;
@@ -165,7 +169,7 @@ BuildResult build_histogram_quantile(const Call& call, const Context& context) {
   }
   auto source = TRY(build_vector(*call.arguments[1], context));
   auto charge = std::make_unique<Charge>(context.query);
-  return lazily(
+  auto computed = lazily(
       context,
       [&call, context, quantiles = std::move(quantiles), source = std::move(source),
        charge = std::move(charge)]() mutable -> Result<std::vector<Column>> {
@@ -191,6 +195,7 @@ BuildResult build_histogram_quantile(const Call& call, const Context& context) {
               return native_quantile(quantiles[i], histogram);
             });
       });
+  return merged_if_needed(std::move(computed), *call.arguments[1], context);
 }
 
 BuildResult build_histogram_fraction(const Call& call, const Context& context) {
@@ -198,21 +203,23 @@ BuildResult build_histogram_fraction(const Call& call, const Context& context) {
   std::vector<double> upper = TRY(evaluate_scalar(*call.arguments[1], context));
   auto source = TRY(build_vector(*call.arguments[2], context));
   auto charge = std::make_unique<Charge>(context.query);
-  return lazily(context,
-                [&call, context, lower = std::move(lower), upper = std::move(upper),
-                 source = std::move(source),
-                 charge = std::move(charge)]() mutable -> Result<std::vector<Column>> {
-                  const std::vector<Column> columns = TRY(collect(*source, context, *charge));
-                  HistogramFunction function(*call.arguments[2], context);
-                  return function.run(
-                      columns,
-                      [&](std::vector<ClassicBucket>& buckets, size_t i, const std::string&) {
-                        return classic_fraction(lower[i], upper[i], buckets);
-                      },
-                      [&](const model::Histogram& histogram, size_t i) {
-                        return native_fraction(lower[i], upper[i], histogram);
-                      });
-                });
+  auto computed =
+      lazily(context,
+             [&call, context, lower = std::move(lower), upper = std::move(upper),
+              source = std::move(source),
+              charge = std::move(charge)]() mutable -> Result<std::vector<Column>> {
+               const std::vector<Column> columns = TRY(collect(*source, context, *charge));
+               HistogramFunction function(*call.arguments[2], context);
+               return function.run(
+                   columns,
+                   [&](std::vector<ClassicBucket>& buckets, size_t i, const std::string&) {
+                     return classic_fraction(lower[i], upper[i], buckets);
+                   },
+                   [&](const model::Histogram& histogram, size_t i) {
+                     return native_fraction(lower[i], upper[i], histogram);
+                   });
+             });
+  return merged_if_needed(std::move(computed), *call.arguments[2], context);
 }
 
 BuildResult build_histogram_part(const Call& call, const Context& context) {

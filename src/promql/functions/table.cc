@@ -159,8 +159,7 @@ const std::vector<Signature>& table() {
         built("histogram_stdvar", {kVector}, build_histogram_part),
         built("histogram_sum", {kVector}, build_histogram_part),
 
-        // Parsed; evaluation answers Unsupported.
-        experimental(built("info", {kVector, kVector}, nullptr, 1)),
+        experimental(built("info", {kVector, kVector}, build_info, 1)),
     };
     std::sort(list.begin(), list.end(),
               [](const Signature& a, const Signature& b) { return a.name < b.name; });
