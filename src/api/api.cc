@@ -5,6 +5,7 @@
 #include "core/metrics.h"
 #include "model/matcher.h"
 
+#include <algorithm>
 #include <array>
 #include <fmt/format.h>
 #include <mutex>
@@ -117,7 +118,7 @@ struct Api::Impl {
   Impl(ApiOptions given, const core::Clock& the_clock, StaticAssets the_assets);
 
   Response handle(const Request& request);
-  RouteEntry* find(std::string_view path, std::string_view& argument);
+  RouteEntry* find(std::string_view path, std::string_view& argument) const;
   Response serve(const RouteEntry& entry, Call& call);
   Response call_handler(const Route& route, Call& call);
   Response serve_other(Call& call);
@@ -182,7 +183,7 @@ Response Api::Impl::handle(const Request& request) {
   return response;
 }
 
-RouteEntry* Api::Impl::find(std::string_view path, std::string_view& argument) {
+RouteEntry* Api::Impl::find(std::string_view path, std::string_view& argument) const {
   if (const auto found = by_path.find(path); found != by_path.end()) return found->second;
   for (const auto& entry : entries) {
     if (const auto matched = match_wildcard(entry->route.pattern, path)) {
@@ -227,7 +228,7 @@ Response Api::Impl::call_handler(const Route& route, Call& call) {
     return {};
   };
   Result<void> read;
-  if (is_form(call.request)) read = read_params(call.request.body);
+  if (route.body == Body::Form && is_form(call.request)) read = read_params(call.request.body);
   if (read) read = read_params(call.request.query);
   Result<Response> result =
       read ? route.handler(call) : Result<Response>(tl::unexpected(std::move(read).error()));
@@ -288,6 +289,17 @@ void Api::clear_services() {
   impl_->is_ready = false;
   const std::unique_lock lock(impl_->services_mutex);
   impl_->services = {};
+}
+
+bool Api::is_query(const Request& request) const {
+  std::string_view argument;
+  const RouteEntry* const entry = impl_->find(request.path, argument);
+  if (entry == nullptr) return false;
+  const auto holds = [&](std::span<const Route> table) {
+    return std::any_of(table.begin(), table.end(),
+                       [&](const Route& route) { return route.pattern == entry->route.pattern; });
+  };
+  return holds(query_routes()) || holds(label_routes());
 }
 
 bool Api::is_ready() const {

@@ -102,6 +102,9 @@ class Api {
   Api& operator=(const Api&) = delete;
 
   net::Response handle(const net::Request& request);
+  // Whether the request reads series and so may take long; all others are short or wait
+  // for the disk at most. For servers that give queries workers of their own.
+  bool is_query(const net::Request& request) const;
 
   // Ready from here on. Until then, and after clear_services(), routes that need a
   // service answer 503 and /-/ready too.

@@ -183,6 +183,22 @@ TEST_CASE("The storage status has the largest counts of each list") {
   CHECK(fixture.get("/api/v1/status/tsdb?limit=0").status == 400);
 }
 
+TEST_CASE("Reads of series are told from what is short") {
+  ApiFixture fixture;
+  const auto is_query = [&](std::string path) {
+    net::Request request;
+    request.path = std::move(path);
+    return fixture.api.is_query(request);
+  };
+  CHECK(is_query("/api/v1/query_range"));
+  CHECK(is_query("/api/v1/label/job/values"));
+  CHECK(is_query("/api/v1/series"));
+  CHECK_FALSE(is_query("/api/v1/write"));
+  CHECK_FALSE(is_query("/-/healthy"));
+  CHECK_FALSE(is_query("/api/v1/rules"));
+  CHECK_FALSE(is_query("/"));
+}
+
 TEST_CASE("Requests are counted by route and code") {
   ApiFixture fixture;
   fixture.get("/api/v1/label/a/values");

@@ -238,12 +238,12 @@ Result<Response> import_lines(const Call& call) {
 }
 
 constexpr Route kRoutes[] = {
-    {"/api/v1/write", "POST", write, Needs::Services, Errors::Text},
-    {"/api/v1/push", "POST", write, Needs::Services, Errors::Text},
-    {"/api/v1/import/json", "POST", import_json},
-    {"/api/v1/push/json", "POST", import_json},
-    {"/api/v1/import/lines", "POST", import_lines},
-    {"/api/v1/push/line", "POST", import_lines},
+    {"/api/v1/write", "POST", write, Needs::Services, Errors::Text, Body::Data},
+    {"/api/v1/push", "POST", write, Needs::Services, Errors::Text, Body::Data},
+    {"/api/v1/import/json", "POST", import_json, Needs::Services, Errors::Json, Body::Data},
+    {"/api/v1/push/json", "POST", import_json, Needs::Services, Errors::Json, Body::Data},
+    {"/api/v1/import/lines", "POST", import_lines, Needs::Services, Errors::Json, Body::Data},
+    {"/api/v1/push/line", "POST", import_lines, Needs::Services, Errors::Json, Body::Data},
 };
 
 }  // namespace

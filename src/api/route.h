@@ -42,6 +42,9 @@ using Handler = core::Result<net::Response> (*)(const Call&);
 enum class Needs : uint8_t { Nothing, Services };
 // How errors are written: Prometheus's JSON, or plain text (write path, management).
 enum class Errors : uint8_t { Json, Text };
+// What a request's body is. Clients such as curl call every body a form; one that is data
+// is never read as a form, whatever its Content-Type says.
+enum class Body : uint8_t { Form, Data };
 
 struct Route {
   std::string_view pattern;  // at most one '*', which stands for one or more bytes
@@ -49,6 +52,7 @@ struct Route {
   Handler handler;
   Needs needs = Needs::Services;
   Errors errors = Errors::Json;
+  Body body = Body::Form;
 };
 
 // The tables, one per file of routes.

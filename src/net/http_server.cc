@@ -361,7 +361,7 @@ class Session {
     Timer& wake = wake_;
     Shared& shared = shared_;
     asio::io_context& io = loop().io;
-    const bool posted = shared.executor.post([&exchange, &shared, &wake, &io] {
+    const bool posted = executor_for(exchange.request).post([&exchange, &shared, &wake, &io] {
       answer(shared, exchange);
       asio::post(io, [&exchange, &wake] {
         exchange.done = true;
@@ -380,6 +380,12 @@ class Session {
       wake_.expires_at(SteadyTime::max());
       wake_.async_wait(yield_[woken]);
     }
+  }
+
+  core::Executor& executor_for(const Request& request) const {
+    const auto& choose = shared_.options.executor_for;
+    core::Executor* const chosen = choose ? choose(request) : nullptr;
+    return chosen != nullptr ? *chosen : shared_.executor;
   }
 
   static FrameOptions options_for(const Exchange& exchange) {

@@ -21,12 +21,17 @@ struct HttpServerOptions {
   uint32_t connections_max = 512;     // Prometheus's --web.max-connections
   int64_t read_timeout_ms = 300'000;  // Prometheus's --web.read-timeout
   bool compress = true;               // gzip when the client accepts it
+  // Where a request is served; nullptr, or no function: on the executor of start(). Keeps
+  // slow kinds of requests from taking every worker. Called on the I/O thread: be quick.
+  // What it gives must outlive the server.
+  std::function<core::Executor*(const Request&)> executor_for{};
 };
 
 // Thread-safe; one per listening address.
 class HttpServer {
  public:
-  // Called on the executor. Must not throw; a throw answers 500 and is logged.
+  // Called on the executor, which must have threads of its own and run all it accepts.
+  // Must not throw; a throw answers 500 and is logged.
   using Handler = std::function<Response(const Request&)>;
 
   // Conflict when the address is in use: the message says which process holds it and

@@ -196,6 +196,31 @@ TEST_CASE("A full worker queue answers 503 with Retry-After and keeps the connec
   CHECK(contains(refused.read_response(), "done"));
 }
 
+TEST_CASE("Requests of one kind cannot take the workers of another") {
+  core::ThreadPool slow({.name = "slow", .threads = 1, .queue_max = 1});
+  std::latch busy(1);
+  std::latch release(1);
+  Fixture fixture({.executor_for = [&](const Request& request) -> core::Executor* {
+                    return request.path == "/slow" ? &slow : nullptr;
+                  }},
+                  [&](const Request& request) {
+                    if (request.path == "/slow") {
+                      busy.count_down();
+                      release.wait();
+                    }
+                    return Response::text(200, "done");
+                  });
+  RawClient running(fixture.port());
+  REQUIRE(running.send("GET /slow HTTP/1.1\r\n\r\n"));
+  busy.wait();
+  REQUIRE(slow.post([] {}));  // fills its queue
+  CHECK(fixture.exchange("GET /slow HTTP/1.0\r\n\r\n").starts_with("HTTP/1.1 503 "));
+  CHECK(contains(fixture.exchange("GET /quick HTTP/1.0\r\n\r\n"), "done"));
+  release.count_down();
+  CHECK(contains(running.read_response(), "done"));
+  fixture.server->stop(60'000);  // before the pool it borrows goes
+}
+
 TEST_CASE("Connections above the limit are told so and closed") {
   Fixture fixture({.connections_max = 1});
   RawClient first(fixture.port());
