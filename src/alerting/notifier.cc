@@ -25,6 +25,8 @@ constexpr size_t kRowsPerBatch = 200;
 constexpr int64_t kPollMs = 5'000;
 constexpr int64_t kStoreRetryMs = 1'000;
 constexpr int64_t kExecutorRetryMs = 100;
+// Slewing and rounding stay below it.
+constexpr int64_t kClockJumpMs = 2'000;
 // When what is due cannot be done yet (too many attempts under way).
 constexpr int64_t kStuckMs = 200;
 
@@ -64,6 +66,7 @@ struct Notifier::State : std::enable_shared_from_this<Notifier::State> {
   void send(Send one);
   Result<net::OutgoingRequest> request_of(const Send& one) const;
   void answered(std::string delivery, uint64_t attempt, const Result<net::Response>& response);
+  void follow_clock();
   void publish();
 
   const NotifierOptions options;
@@ -73,6 +76,8 @@ struct Notifier::State : std::enable_shared_from_this<Notifier::State> {
   std::optional<NotifierCore> core;
   bool loaded_before = false;
   Config core_config;
+  int64_t last_wall_ms = 0;
+  int64_t last_monotonic_ms = 0;
 
   mutable std::mutex mutex;
   std::condition_variable idle;
@@ -188,8 +193,23 @@ Result<void> Notifier::State::ensure_core() {
   return {};
 }
 
+// Times in the store are wall time, because they must outlive a restart; while we run, a
+// clock that is set must neither hold a page back nor hurry it.
+void Notifier::State::follow_clock() {
+  const int64_t wall_ms = parts.clock.now_ms();
+  const int64_t monotonic_ms = parts.clock.monotonic_ns() / 1'000'000;
+  const int64_t jump_ms = (wall_ms - last_wall_ms) - (monotonic_ms - last_monotonic_ms);
+  const bool jumped = last_wall_ms != 0 && (jump_ms > kClockJumpMs || jump_ms < -kClockJumpMs);
+  if (jumped && core) core->shift_clock(jump_ms);
+  if (jumped || last_wall_ms == 0) {
+    last_wall_ms = wall_ms;
+    last_monotonic_ms = monotonic_ms;
+  }
+}
+
 // One batch: receipts, new rows, what is due. Then the sends.
 Result<std::optional<int64_t>> Notifier::State::round() {
+  follow_clock();
   TRY(ensure_core());
   std::deque<Finished> ends;
   {

@@ -93,8 +93,14 @@ Result<NotifierCore> NotifierCore::load(CoreOptions options, Config config,
       after = page.back().first;
     }
   };
-  const auto take_group = [&core](const Entry& entry) -> Result<void> {
+  const auto take_group = [&core, now_ms](const Entry& entry) -> Result<void> {
     Group group = TRY(decode_group(entry.first, entry.second));
+    // The clock may have been set back while we were down.
+    const Route& route = core.config_.route;
+    const int64_t latest_ms = now_ms + std::max(route.group_wait_ms, route.group_interval_ms);
+    group.flush_at_ms = std::min(group.flush_at_ms, latest_ms);
+    group.last_flush_ms = std::min(group.last_flush_ms, now_ms);
+    group.last_notified_ms = std::min(group.last_notified_ms, now_ms);
     for (const auto& [labels, event] : group.members) {
       core.groups_of_[{group.tenant, labels}].insert(entry.first);
     }
@@ -165,9 +171,7 @@ void NotifierCore::add(Group& group, AlertEvent event, int64_t now_ms) {
   group.pending.push_back(std::move(event));
   int64_t due_ms = now_ms + config_.route.group_wait_ms;
   if (group.last_flush_ms != 0) {
-    // A wall clock set back must not hold a page for as long as it was set back.
-    const int64_t last_ms = std::min(group.last_flush_ms, now_ms);
-    due_ms = std::max(due_ms, last_ms + config_.route.group_interval_ms);
+    due_ms = std::max(due_ms, group.last_flush_ms + config_.route.group_interval_ms);
   }
   group.flush_at_ms = group.flush_at_ms == 0 ? due_ms : std::min(group.flush_at_ms, due_ms);
 }
@@ -452,6 +456,18 @@ void NotifierCore::set_config(Config config, int64_t now_ms, Effects& effects) {
     put(group, effects);
   }
   make_uninformed_due(now_ms);
+}
+
+void NotifierCore::shift_clock(int64_t delta_ms) {
+  const auto shift = [delta_ms](int64_t& time_ms) {
+    if (time_ms != 0) time_ms += delta_ms;
+  };
+  for (auto& [key, group] : groups_) {
+    shift(group.flush_at_ms);
+    shift(group.last_flush_ms);
+    shift(group.last_notified_ms);
+  }
+  for (auto& [key, delivery] : deliveries_) shift(delivery.due_ms);
 }
 
 std::optional<int64_t> NotifierCore::next_due_ms() const {

@@ -55,6 +55,8 @@ class NotifierCore {
   // Groups to flush, deliveries to try.
   void tick(int64_t now_ms, Effects& effects);
   void set_config(Config config, int64_t now_ms, Effects& effects);
+  // The wall clock was set by so much: what was to happen in a minute still is.
+  void shift_clock(int64_t delta_ms);
   // When tick() next has something to do.
   std::optional<int64_t> next_due_ms() const;
 

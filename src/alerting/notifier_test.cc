@@ -179,6 +179,9 @@ struct World {
     }
   }
 
+  // By the monotonic clock.
+  void run_for(int64_t seconds) { scheduler.run_for(seconds * kSecond); }
+
   // What the ruler does; its own write may be the one that fails.
   void put(const AlertEvent& event) {
     const std::string key = alertstore::outbox_key("default", ++sequence);
@@ -458,6 +461,28 @@ TEST_CASE("a store that is down for a while delays pages and loses none") {
   world.store.set_down(false);
   world.run(10);
   CHECK(world.receiver.texts() == "F a");
+}
+
+TEST_CASE("a wall clock that is set neither holds a page back nor repeats it") {
+  for (const bool restart : {false, true}) {
+    for (const int64_t jump_s : {-86'400, -60, 60, 3'000}) {
+      CAPTURE(restart);
+      CAPTURE(jump_s);
+      World world;
+      world.receiver.down = true;
+      world.fire("a");
+      world.run(20);
+      world.clock.jump_to_ms(world.clock.now_ms() + jump_s * kSecond);
+      world.receiver.down = false;
+      world.run_for(20);
+      CHECK(world.receiver.texts() == "F a");
+      world.resolve("a");
+      world.clock.jump_to_ms(world.clock.now_ms() + jump_s * kSecond);
+      if (restart) world.kill();
+      world.run_for(20);
+      CHECK(world.receiver.texts() == "F a; R a");
+    }
+  }
 }
 
 TEST_CASE("a malformed row of the outbox is put aside") {

@@ -7,10 +7,14 @@
 #include "core/log.h"
 #include "core/testing/fake_clock.h"
 #include "core/testing/sim_scheduler.h"
+#include "core/thread_pool.h"
+#include "core/timer_thread.h"
 #include "storage/testing/memory_store.h"
 
+#include <atomic>
 #include <doctest/doctest.h>
 #include <map>
+#include <thread>
 
 using alertstore::AlertEvent;
 using alertstore::Transition;
@@ -514,4 +518,53 @@ TEST_CASE("no fault at any write loses or repeats a transition") {
       CHECK(by_instance["b"] == "FRFR");
     }
   }
+}
+
+// For the sanitizers: real threads, reloads and readers at once.
+TEST_CASE("evaluations, reloads, snapshots and stop do not disturb each other") {
+  core::set_log_level(core::LogLevel::Error);
+  const core::SystemClock clock;
+  alertstore::testing::MemoryStore store;
+  storage::testing::MemoryStore samples;
+  std::atomic<int> queries = 0;
+  rules::RuleManagerParts parts{
+      .query = [&queries](std::string_view, int64_t time_ms) -> Result<promql::Value> {
+        promql::Vector vector;
+        // Comes and goes, so that transitions are written all the time.
+        if (queries++ % 3 != 0) {
+          vector.push_back({model::Labels::of({{"i", "a"}}),
+                            {.timestamp_ms = time_ms, .value = 1, .histogram = {}}});
+        }
+        return promql::Value(std::move(vector));
+      },
+      .check_expression = [](std::string_view) -> Result<void> { return {}; },
+      .sink = samples,
+      .store = store,
+      .clock = clock,
+      .outbox_written = {}};
+  core::TimerThread timers;
+  core::ThreadPool pool({.name = "rules", .threads = 2, .queue_max = 8});
+  RuleManager manager({}, std::move(parts));
+  const auto text = [](int version) {
+    std::string rules;
+    for (int group = 0; group < 4; ++group) {
+      rules += "- {name: g" + std::to_string(group) + ", interval: 3ms, rules: [{alert: A" +
+               std::to_string(group % 2 == 0 ? version : 0) + ", expr: x}]}\n";
+    }
+    return std::vector<rules::RuleText>{{"r.yml", rules}};
+  };
+  REQUIRE(manager.load(text(0)));
+  manager.start(timers, pool);
+  for (int version = 1; version <= 20; ++version) {
+    const int before = queries;
+    while (queries < before + 20) {
+      CHECK(manager.snapshot().groups.size() == 4);
+      std::this_thread::yield();
+    }
+    REQUIRE(manager.load(text(version)));
+  }
+  manager.stop();
+  const int after = queries;
+  for (int i = 0; i < 1000; ++i) std::this_thread::yield();
+  CHECK(queries == after);
 }
