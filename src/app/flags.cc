@@ -90,7 +90,7 @@ void define_rest(Definition& all, Flags& flags) {
                "How far back an instant selector looks for a sample.");
   add_duration(all, "query.timeout", flags.query_timeout_ms, "Longest time a query may take.");
   cli.add_option("--query.max-concurrency", flags.query_concurrency,
-                 "Most requests that are worked on at a time.")
+                 "Most queries that are worked on at a time.")
       ->capture_default_str()
       ->check(CLI::Range(1U, 1024U));
   cli.add_option("--query.max-samples", flags.query_samples_max,

@@ -15,6 +15,7 @@ namespace {
 using core::ErrorCode;
 using core::Result;
 
+constexpr size_t kRequestThreads = 16;    // writes that share one sync of the log
 constexpr size_t kBackgroundThreads = 4;  // rules, collector, notifier and one long flush
 
 std::vector<api::NamedCount> named_counts(const std::vector<tsdb::NamedCount>& counts) {
@@ -108,6 +109,10 @@ Result<void> start_http(Node& node) {
   server.listen_address = node.flags.listen_address;
   server.connections_max = node.flags.connections_max;
   server.read_timeout_ms = node.flags.read_timeout_ms;
+  // Slow queries must not keep samples waiting.
+  server.executor_for = [&node](const net::Request& request) -> core::Executor* {
+    return node.api->is_query(request) ? &node.queries : nullptr;
+  };
   node.server =
       TRY(net::HttpServer::start(server, node.requests, [&node](const net::Request& request) {
         if (auto refused = node.guard.refuse(request)) return std::move(*refused);
@@ -120,7 +125,8 @@ Result<void> start_http(Node& node) {
 
 Node::Node(Flags given)
     : flags(std::move(given)),
-      requests({.name = "requests", .threads = flags.query_concurrency, .queue_max = 1024}),
+      queries({.name = "queries", .threads = flags.query_concurrency, .queue_max = 1024}),
+      requests({.name = "requests", .threads = kRequestThreads, .queue_max = 1024}),
       background({.name = "background", .threads = kBackgroundThreads, .queue_max = 4096}),
       guard({.allow_anonymous = flags.allow_anonymous,
              .allowed_hosts = flags.allowed_hosts,
@@ -205,6 +211,7 @@ void stop_node(Node& node) {
   if (node.api) node.api->clear_services();
   const std::span<const Role> roles = role_table();
   for (auto role = roles.rbegin(); role != roles.rend(); ++role) role->stop(node);
+  node.queries.stop();
   node.requests.stop();
   node.background.stop();
   node.timers.stop();

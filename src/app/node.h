@@ -4,7 +4,8 @@
 //   main          signals
 //   starter       start() and reloads
 //   http I/O      sockets; never blocks
-//   requests      API handlers: queries, and writes that wait for the disk
+//   queries       API handlers that read series
+//   requests      all other API handlers: writes, which wait for the disk, and status
 //   background    rules, host collector, notifications, flushes
 //   timers        short tasks at a time, which post to background
 //   transport     outgoing HTTP
@@ -59,6 +60,7 @@ struct Node {
   core::SystemRng rng;
   core::PosixFileSystem files;
   core::TimerThread timers;
+  core::ThreadPool queries;
   core::ThreadPool requests;
   core::ThreadPool background;
 
