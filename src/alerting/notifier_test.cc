@@ -9,12 +9,16 @@
 #include "core/log.h"
 #include "core/testing/fake_clock.h"
 #include "core/testing/sim_scheduler.h"
+#include "core/thread_pool.h"
+#include "core/timer_thread.h"
 
 #include <algorithm>
+#include <atomic>
 #include <doctest/doctest.h>
 #include <map>
 #include <memory>
 #include <set>
+#include <thread>
 
 using namespace alerting;
 using alertstore::AlertEvent;
@@ -691,4 +695,54 @@ TEST_CASE("a driver that sends before it stores is caught") {
     caught += judge.fault.empty() ? 0 : 1;
   }
   CHECK(caught > 0);
+}
+
+namespace {
+
+// Answers at once, on another thread.
+class PoolTransport final : public net::Transport {
+ public:
+  explicit PoolTransport(core::Executor& pool) : pool_(pool) {}
+  void send(net::OutgoingRequest, Done done) override {
+    if (!pool_.post([this, done] {
+          done(net::Response{});
+          ++answered;
+        })) {
+      done(core::fail(ErrorCode::LimitExceeded, "queue full"));
+    }
+  }
+  std::atomic<size_t> answered = 0;
+
+ private:
+  core::Executor& pool_;
+};
+
+}  // namespace
+
+// For the sanitizers: real threads.
+TEST_CASE("wakes, reloads, answers and stop do not disturb each other") {
+  core::set_log_level(core::LogLevel::Error);
+  const core::SystemClock clock;
+  core::SeededRng rng(1);
+  alertstore::testing::MemoryStore store;
+  core::TimerThread timers;
+  core::ThreadPool pool({.name = "alerting", .threads = 3, .queue_max = 64});
+  PoolTransport transport(pool);
+  Config config = each_alone();
+  config.route.group_wait_ms = 0;
+  config.route.group_interval_ms = 1;
+  Notifier notifier({}, {store, transport, clock, rng, {}}, config);
+  notifier.start(timers, pool);
+  for (uint64_t i = 1; i <= 100; ++i) {
+    const AlertEvent event = event_of(std::to_string(i), Transition::Firing, 1, 1);
+    const alertstore::Mutation row{alertstore::outbox_key("default", i),
+                                   alertstore::encode_event(event)};
+    REQUIRE(store.apply(std::span(&row, 1)));
+    notifier.wake();
+    if (i % 10 == 0) notifier.reload(config);
+    (void)notifier.status();
+  }
+  while (transport.answered < 100) std::this_thread::yield();
+  notifier.stop();
+  CHECK(transport.answered == 100);
 }
