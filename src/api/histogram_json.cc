@@ -116,7 +116,10 @@ void append_histogram(std::string& out, const Histogram& histogram) {
     if (upper < 0 && upper > -zero) upper = -zero;  // the zero bucket reaches into it
     buckets.add(boundary_rule(lower < 0, upper > 0), lower, upper, bucket->count);
   }
-  if (!is_custom) buckets.add(kBothIncluded, -zero, zero, histogram.zero_count);
+  // As in Prometheus, also NaN and what arithmetic made negative do not show.
+  if (!is_custom && histogram.zero_count > 0) {
+    buckets.add(kBothIncluded, -zero, zero, histogram.zero_count);
+  }
   for (const IndexedCount& bucket : expand(histogram.positive_spans, histogram.positive_counts)) {
     double lower = bound_of(histogram, bucket.index - 1);
     const double upper = bound_of(histogram, bucket.index);
