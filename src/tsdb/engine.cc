@@ -266,10 +266,12 @@ std::vector<model::Matchers> selectors_of(const LabelsRequest& request) {
 
 void visit_head_labels(const ReadView& view, const LabelsRequest& request,
                        const std::function<void(const model::Label&)>& visit) {
+  const Head& head = view.tenant->head;
+  const TimeRange range = view.head_range(request.range);
+  const auto visit_pair = [&](const LabelIndex& index, PairId pair) { visit(index.label(pair)); };
   for (const model::Matchers& matchers : selectors_of(request)) {
-    const auto refs = view.tenant->head.find(matchers, view.head_range(request.range));
-    view.tenant->head.for_each_label(
-        refs, [&](const LabelIndex& index, PairId pair) { visit(index.label(pair)); });
+    if (matchers.empty()) return head.for_each_pair(range, visit_pair);
+    head.for_each_label(head.find(matchers, range), visit_pair);
   }
 }
 

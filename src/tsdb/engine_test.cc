@@ -514,6 +514,40 @@ TEST_CASE("labels, metadata, exemplars and histograms survive flush and restart"
   }
 }
 
+TEST_CASE("late histograms are merged, repeated ones are silent, others conflict") {
+  FOR_BOTH_LOGS
+  World world(kind);
+  world.clock_.advance_ms(kHour);
+  const auto send = [&](int64_t seconds, double count) {
+    WriteBatch batch;
+    batch.begin_series(batch.keep(World::labels("h").bytes()));
+    model::Histogram histogram;
+    histogram.count = count;
+    batch.add_histogram(kStart + seconds * 1000, histogram);
+    return world.append(batch);
+  };
+  for (int i = 0; i < 100; ++i) CHECK(send(i * 20, i).stored == 1);
+  for (const int64_t late : {10, 970, 1970}) CHECK(send(late, 0.5).stored == 1);
+  for (int life = 0; life < 2; ++life) {
+    for (const int64_t again : {0, 500, 1980}) {
+      CHECK(send(again, static_cast<double>(again / 20)).duplicates == 1);
+      CHECK(send(again, -7).refused[static_cast<size_t>(RefusalReason::Conflict)] == 1);
+    }
+    CHECK(send(970, 0.5).duplicates == 1);
+    storage::SelectRequest request;
+    request.range = {kStart + 10'000, kStart + 1'970'001};
+    auto set = *world.engine().select(request);
+    storage::SeriesBatch result;
+    REQUIRE(*set->next(result));
+    REQUIRE(result.histograms.size() == 98 + 3);
+    CHECK(result.histograms.front().histogram.count == 0.5);
+    CHECK(result.histograms.back().histogram.count == 0.5);
+    CHECK(result.histograms[1].histogram.count == 1);
+    set.reset();
+    world.open();
+  }
+}
+
 TEST_CASE("a log that fails refuses appends, also repeated ones, and reads go on") {
   World world(LogKind::SelfContained);
   world.append("m", kStart, 1);

@@ -96,12 +96,6 @@ class Head {
 
   // --- Reading (head_read.cc)
 
-  // Matches against the index under the data lock, then calls `use` with it.
-  template <typename Use>
-  auto with_index(const Use& use) const {
-    const std::lock_guard lock(data_mutex_);
-    return use(index_);
-  }
   // The series that match and may have samples in the range, sorted.
   std::vector<SeriesRef> find(const model::Matchers& matchers, model::TimeRange range) const;
   // References stay valid, and samples from read_from_ms() of the same moment on stay
@@ -118,6 +112,10 @@ class Head {
   std::vector<Identity> identities(std::span<const SeriesRef> refs) const;
   void for_each_label(std::span<const SeriesRef> refs,
                       const std::function<void(const LabelIndex&, PairId)>& visit) const;
+
+  // Every label pair of the head, if the head may have samples in the range.
+  void for_each_pair(model::TimeRange range,
+                     const std::function<void(const LabelIndex&, PairId)>& visit) const;
 
   std::vector<model::Metadata> metadata(const std::string& metric) const;
   std::deque<ExemplarRing::Entry> exemplars() const;
@@ -175,6 +173,7 @@ class Head {
   core::Result<void> commit_piece(storage::Log& log);
   void refuse(storage::AppendSummary& summary, storage::RefusalReason reason, const Series& series,
               int64_t time_ms) const;
+  const model::Histogram* find_histogram(const SeriesExtra& extra, int64_t time_ms) const;
   std::optional<double> find_float(const Series& series, int64_t time_ms) const;
 
   // Under both locks.
@@ -231,6 +230,7 @@ class Head {
   std::string seal_bytes_;
   mutable std::vector<int64_t> find_times_;  // find_float()'s
   mutable std::vector<double> find_values_;
+  mutable std::vector<model::HistogramSample> find_histograms_;
 
   std::atomic<int64_t> closed_before_ms_ = kNoTime;
   std::atomic<int64_t> read_from_ms_ = kNoTime;

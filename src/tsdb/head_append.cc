@@ -335,6 +335,7 @@ std::optional<double> Head::find_float(const Series& series, int64_t time_ms) co
 void Head::judge_histograms(Series& series, std::span<const HistogramSample> samples,
                             AppendSummary& summary) {
   int64_t last = series.extra == nullptr ? kNoTime : series.extra->last_histogram_ms;
+  const size_t begin = piece_.histograms.size();
   for (const HistogramSample& sample : samples) {
     const int64_t time = sample.timestamp_ms;
     if (const std::string_view defect = defect_of(sample.histogram); !defect.empty()) {
@@ -351,26 +352,49 @@ void Head::judge_histograms(Series& series, std::span<const HistogramSample> sam
       refuse(summary, RefusalReason::TooOld, series, time);
       continue;
     }
-    if (time == last && series.extra != nullptr && last == series.extra->last_histogram_ms) {
-      const bool same =
-          same_histogram(series.extra->open_histograms.back().histogram, sample.histogram);
-      if (same) ++summary.duplicates;
-      if (!same) refuse(summary, RefusalReason::Conflict, series, time);
-      continue;
-    }
     if (time == series.last_time_ms) {
       refuse(summary, RefusalReason::Conflict, series, time);
       continue;
     }
-    // Late histograms are refused: no sender orders them so, and merging is not built.
     if (time <= last) {
-      refuse(summary, RefusalReason::OutOfOrder, series, time);
-      continue;
+      const model::Histogram* stored =
+          series.extra == nullptr ? nullptr : find_histogram(*series.extra, time);
+      for (size_t i = begin; stored == nullptr && i < piece_.histograms.size(); ++i) {
+        if (piece_.histograms[i].timestamp_ms == time) stored = &piece_.histograms[i].histogram;
+      }
+      if (stored != nullptr && same_histogram(*stored, sample.histogram)) {
+        ++summary.duplicates;
+        continue;
+      }
+      if (stored != nullptr || time < late_horizon_ms_) {
+        const bool conflict = stored != nullptr;
+        refuse(summary, conflict ? RefusalReason::Conflict : RefusalReason::OutOfOrder, series,
+               time);
+        continue;
+      }
     }
-    last = time;
+    last = std::max(last, time);
     piece_.histograms.push_back(sample);
     ++summary.stored;
   }
+}
+
+const model::Histogram* Head::find_histogram(const SeriesExtra& extra, int64_t time_ms) const {
+  const auto find_in = [&](const std::vector<HistogramSample>& samples) {
+    const auto at = std::find_if(samples.begin(), samples.end(),
+                                 [&](const auto& one) { return one.timestamp_ms == time_ms; });
+    return at == samples.end() ? nullptr : &at->histogram;
+  };
+  if (const model::Histogram* found = find_in(extra.open_histograms)) return found;
+  if (const model::Histogram* found = find_in(extra.late_histograms)) return found;
+  for (const Chunk* chunk = extra.histogram_chunks;
+       chunk != nullptr && chunk->max_time_ms >= time_ms; chunk = chunk->prev) {
+    if (chunk->min_time_ms > time_ms) continue;
+    find_histograms_.clear();
+    ENSURE(encoding::decode_histogram_chunk(chunk->bytes(), find_histograms_).has_value());
+    if (const model::Histogram* found = find_in(find_histograms_)) return found;
+  }
+  return nullptr;
 }
 
 void Head::judge_exemplars(const WriteBatch& batch, const BatchSeries& one, std::string_view labels,
@@ -521,7 +545,10 @@ void Head::seal(Series& series) {
 void Head::apply_histogram(Series& series, const HistogramSample& sample) {
   if (series.extra == nullptr) series.extra = std::make_unique<SeriesExtra>();
   SeriesExtra& extra = *series.extra;
-  if (sample.timestamp_ms <= extra.last_histogram_ms) return;  // a replay of what is there
+  if (sample.timestamp_ms <= extra.last_histogram_ms) {
+    extra.late_histograms.push_back(sample);  // put in order by whoever reads
+    return;
+  }
   if (extra.open_histograms.size() > kHistogramChunk) seal_histograms(extra, 1);
   extra.open_histograms.push_back(sample);
   extra.last_histogram_ms = sample.timestamp_ms;
@@ -618,9 +645,11 @@ uint64_t Head::replay(LogPosition position, const LogBatch& batch) {
       kept.samples.push_back(given);
     }
     for (; histogram < one.histograms_end; ++histogram) {
-      if (batch.histograms[histogram].timestamp_ms >= closed) {
-        kept.histograms.push_back(batch.histograms[histogram]);
-      }
+      const HistogramSample& given = batch.histograms[histogram];
+      if (given.timestamp_ms < closed || refs_[i] == kRefused) continue;
+      const SeriesExtra* extra = series_.at(refs_[i]).extra.get();
+      if (extra != nullptr && find_histogram(*extra, given.timestamp_ms) != nullptr) continue;
+      kept.histograms.push_back(given);
     }
     for (; exemplar < one.exemplars_end; ++exemplar) {
       kept.exemplars.push_back(batch.exemplars[exemplar]);

@@ -235,6 +235,18 @@ void Head::for_each_label(std::span<const SeriesRef> refs,
   }
 }
 
+void Head::for_each_pair(TimeRange range,
+                         const std::function<void(const LabelIndex&, PairId)>& visit) const {
+  const std::lock_guard data(data_mutex_);
+  if (range_positions_.empty() || newest_ms_ < range.start_ms ||
+      range_positions_.begin()->first >= range.end_ms) {
+    return;
+  }
+  for (const LabelIndex::Name& name : index_.names()) {
+    for (const PairId pair : name.pairs) visit(index_, pair);
+  }
+}
+
 std::vector<model::Metadata> Head::metadata(const std::string& metric) const {
   std::vector<model::Metadata> result;
   const std::lock_guard data(data_mutex_);

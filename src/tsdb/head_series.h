@@ -91,7 +91,7 @@ struct SeriesExtra {
   std::vector<model::Sample> late;  // by rising time, none of them in a chunk
   Chunk* histogram_chunks = nullptr;
   std::vector<model::HistogramSample> open_histograms;  // holds at least the newest
-  std::vector<model::HistogramSample> late_histograms;
+  std::vector<model::HistogramSample> late_histograms;  // in the order of arrival
   int64_t last_histogram_ms = kNoTime;
 };
 
