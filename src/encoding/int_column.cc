@@ -138,23 +138,20 @@ bool take_blocks(std::string_view& bytes, std::span<uint64_t> out) {
   return true;
 }
 
-}  // namespace
+using BlockRanges = std::array<Ranges, kColumnSizeMax / kBlock>;
 
-void append_int_column(std::string& out, std::span<const int64_t> values) {
-  ENSURE(!values.empty() && values.size() <= kColumnSizeMax);
-  const size_t count = values.size() - 1;  // the first stands in the header
+// One pass finds everything that the choice of a kind needs. Gives the bits that any
+// difference to the first value has.
+uint64_t find_ranges(std::span<const int64_t> values, BlockRanges& ranges) {
+  const size_t count = values.size() - 1;
   const auto first = static_cast<uint64_t>(values[0]);
-
-  // One pass finds everything that the choice needs.
-  std::array<Ranges, kColumnSizeMax / kBlock> ranges;
-  const size_t blocks = (count + kBlock - 1) / kBlock;
   uint64_t any = 0;
   uint64_t before = 0;
   uint64_t delta_before = 0;
-  for (size_t block = 0; block < blocks; ++block) {
+  for (size_t begin = 0; begin < count; begin += kBlock) {
     Ranges found;
-    const size_t end = std::min(count, (block + 1) * kBlock);
-    for (size_t i = block * kBlock; i < end; ++i) {
+    const size_t end = std::min(count, begin + kBlock);
+    for (size_t i = begin; i < end; ++i) {
       const uint64_t plain = static_cast<uint64_t>(values[i + 1]) - first;
       const uint64_t delta = plain - before;
       any |= plain;
@@ -164,8 +161,21 @@ void append_int_column(std::string& out, std::span<const int64_t> values) {
       before = plain;
       delta_before = delta;
     }
-    ranges[block] = found;
+    ranges[begin / kBlock] = found;
   }
+  return any;
+}
+
+}  // namespace
+
+void append_int_column(std::string& out, std::span<const int64_t> values) {
+  ENSURE(!values.empty() && values.size() <= kColumnSizeMax);
+  const size_t count = values.size() - 1;  // the first stands in the header
+  const auto first = static_cast<uint64_t>(values[0]);
+
+  BlockRanges ranges;
+  const size_t blocks = (count + kBlock - 1) / kBlock;
+  const uint64_t any = find_ranges(values, ranges);
   const auto put_header = [&](Kind kind) {
     out.push_back(static_cast<char>(kind));
     core::append_varint(out, core::zigzag(values[0]));
@@ -195,8 +205,8 @@ void append_int_column(std::string& out, std::span<const int64_t> values) {
   put_header(static_cast<Kind>(static_cast<size_t>(Kind::Plain) + best));
   out.push_back(static_cast<char>(shift));
   std::array<uint64_t, kBlock> packed;
-  before = 0;
-  delta_before = 0;
+  uint64_t before = 0;
+  uint64_t delta_before = 0;
   for (size_t block = 0; block < blocks; ++block) {
     const size_t begin = block * kBlock;
     for (size_t i = 0; i < count_of(block); ++i) {
