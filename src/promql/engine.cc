@@ -28,7 +28,7 @@ std::vector<Point> points_of(Column& column, const Steps& steps) {
     Point point;
     point.timestamp_ms = steps.at(i);
     if (column.cells[i] == Cell::Histogram) {
-      point.histogram = *column.histograms[i];
+      point.histogram = column.histograms[i];
     } else {
       point.value = column.values[i];
     }
@@ -96,12 +96,12 @@ Result<Matrix> root_matrix(const Expr& expr, const Context& context) {
     Series out;
     for (size_t i = 0; i < series.timestamps.size(); ++i) {
       if (series.timestamps[i] > end - range.range_ms && series.timestamps[i] <= end) {
-        out.points.push_back({series.timestamps[i], series.values[i], std::nullopt});
+        out.points.push_back({series.timestamps[i], series.values[i], {}});
       }
     }
     for (size_t i = 0; i < series.histogram_times.size(); ++i) {
       if (series.histogram_times[i] > end - range.range_ms && series.histogram_times[i] <= end) {
-        out.points.push_back({series.histogram_times[i], 0, *series.histograms[i]});
+        out.points.push_back({series.histogram_times[i], 0, series.histograms[i]});
       }
     }
     if (out.points.empty()) continue;
@@ -162,7 +162,7 @@ Result<Value> evaluate_range(const Expr& expr, const Context& context) {
     const std::vector<double> values = TRY(evaluate_scalar(expr, context));
     Series series;
     for (size_t i = 0; i < values.size(); ++i) {
-      series.points.push_back({context.steps.at(i), values[i], std::nullopt});
+      series.points.push_back({context.steps.at(i), values[i], {}});
     }
     Matrix matrix;
     matrix.push_back(std::move(series));

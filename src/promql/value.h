@@ -6,18 +6,40 @@
 #include "model/labels.h"
 
 #include <cstdint>
-#include <optional>
+#include <memory>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
 namespace promql {
 
+// A histogram or none, used like std::optional, in 16 bytes instead of 200: results
+// hold millions of points, nearly all of them floats. Shares the engine's histogram.
+class PointHistogram {
+ public:
+  PointHistogram() = default;
+  PointHistogram(model::Histogram histogram)  // NOLINT(google-explicit-constructor)
+      : histogram_(std::make_shared<const model::Histogram>(std::move(histogram))) {}
+  PointHistogram(  // NOLINT(google-explicit-constructor)
+      std::shared_ptr<const model::Histogram> histogram)
+      : histogram_(std::move(histogram)) {}
+
+  bool has_value() const { return histogram_ != nullptr; }
+  explicit operator bool() const { return has_value(); }
+  // Precondition: has_value().
+  const model::Histogram& operator*() const { return *histogram_; }
+  const model::Histogram* operator->() const { return histogram_.get(); }
+
+ private:
+  std::shared_ptr<const model::Histogram> histogram_;
+};
+
 // A float, or a histogram when that is set.
 struct Point {
   int64_t timestamp_ms = 0;
   double value = 0;
-  std::optional<model::Histogram> histogram;
+  PointHistogram histogram;
 };
 
 struct Scalar {

@@ -360,7 +360,7 @@ class Script {
     if (same) return;
     Point expected;
     expected.value = wanted.value;
-    expected.histogram = wanted.histogram;
+    if (wanted.histogram) expected.histogram = *wanted.histogram;
     fail(eval, fmt::format("{}: got {}, expected {}", where, show(got), show(expected)));
   }
 
