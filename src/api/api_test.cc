@@ -246,10 +246,12 @@ TEST_CASE("A file the browser has is not sent again") {
   CHECK(fixture.get("/", {{"If-None-Match", "\"other\""}}).status == 200);
 }
 
-TEST_CASE("Paths of the UI's router get its page, missing files do not") {
+TEST_CASE("Prometheus's addresses of pages get the page, what is not there a 404") {
   ApiFixture fixture({}, kAssets);
-  CHECK(fixture.get("/explore").body == "<html>");
-  CHECK(fixture.get("/alerts/123").body == "<html>");
+  CHECK(fixture.get("/graph").body == "<html>");
+  CHECK(fixture.get("/alerts").body == "<html>");
+  CHECK(fixture.get("/federate").status == 404);
+  CHECK(fixture.get("/metrics/job/x").status == 404);
   CHECK(fixture.get("/assets/gone-00000000.js").status == 404);
   CHECK(fixture.get("/favicon.ico").status == 404);
   ApiFixture bare;

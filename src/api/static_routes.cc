@@ -1,5 +1,5 @@
 // The web UI: files from the binary, best encoding first, cached as far as their names
-// allow. Paths of the UI's own router answer with its one page.
+// allow. Prometheus's addresses of pages answer with the one page there is.
 
 #include "api/route.h"
 
@@ -29,11 +29,10 @@ const StaticAsset* find_asset(StaticAssets assets, std::string_view path) {
   return at != assets.end() && at->path == path ? &*at : nullptr;
 }
 
-// A page of the UI's router, as opposed to a file that is not there.
-bool is_page_path(std::string_view path) {
-  const std::string_view last = path.substr(path.rfind('/') + 1);
-  return last.find('.') == std::string_view::npos && !path.starts_with("/assets/");
-}
+// Where links in pages that were sent and bookmarks made for Prometheus lead. By name: an
+// endpoint that is not built, such as /federate, must not answer 200 with a page. One level
+// deep: the page names its files relative to itself.
+constexpr std::string_view kPagePaths[] = {"/alerts", "/graph", "/query", "/rules"};
 
 // If-None-Match: a list of tags or "*"; weakness does not matter for a GET.
 bool lists_etag(std::string_view header, std::string_view etag) {
@@ -66,7 +65,8 @@ void choose_encoding(const net::Request& request, const StaticAsset& asset, Resp
 Response serve_static(const Call& call) {
   const net::Request& request = call.request;
   const StaticAsset* asset = find_asset(call.assets, request.path);
-  if (asset == nullptr && is_page_path(request.path)) asset = find_asset(call.assets, "/");
+  if (asset == nullptr && std::ranges::count(kPagePaths, request.path) > 0)
+    asset = find_asset(call.assets, "/");
   if (asset == nullptr) return Response::text(404, "404 page not found\n");
 
   Response response;
