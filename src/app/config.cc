@@ -184,6 +184,9 @@ Result<std::vector<std::string>> expand_globs(const std::vector<std::string>& pa
     const int status = ::glob(pattern.c_str(), GLOB_ERR, nullptr, &found);
     for (size_t i = 0; i < found.gl_pathc; ++i) files.emplace(found.gl_pathv[i]);
     ::globfree(&found);
+    if (status == GLOB_NOMATCH && pattern.find_first_of("*?[") == std::string::npos) {
+      return core::fail(ErrorCode::NotFound, "rule file {}: there is no such file", pattern);
+    }
     if (status != 0 && status != GLOB_NOMATCH) {
       return core::fail(ErrorCode::Io, "cannot read the folder of the pattern \"{}\"", pattern);
     }

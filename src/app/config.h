@@ -31,8 +31,9 @@ core::Result<Config> parse_config(std::string_view text, const std::string& path
 // out: they may hold secrets that only the component they belong to knows to mask.
 std::string effective_yaml(const Config& config);
 
-// Rule files that match the patterns, sorted, each once. A pattern without a match is
-// fine, as in Prometheus.
+// Rule files that match the patterns, sorted, each once. A pattern may match nothing, as in
+// Prometheus; a name without wildcards that is not there is NotFound: a slip of the pen
+// must not leave a server without its rules.
 core::Result<std::vector<std::string>> expand_globs(const std::vector<std::string>& patterns);
 
 }  // namespace app

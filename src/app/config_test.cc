@@ -51,5 +51,14 @@ TEST_CASE("errors say where and what was expected") {
   CHECK(error_of("[1]\n").find("expected a mapping") != std::string::npos);
 }
 
+TEST_CASE("a rule file that is named must exist, a pattern may match nothing") {
+  const auto missing = expand_globs({"/nonexistent/rules.yml"});
+  REQUIRE_FALSE(missing);
+  CHECK(missing.error().message == "rule file /nonexistent/rules.yml: there is no such file");
+  const auto none = expand_globs({"/*.nonexistent"});
+  REQUIRE(none);
+  CHECK(none->empty());
+}
+
 }  // namespace
 }  // namespace app
