@@ -16,6 +16,7 @@ using core::ErrorCode;
 struct DurationFlag {
   std::string text;
   int64_t* target;
+  bool may_be_zero;
 };
 
 struct Definition {
@@ -31,9 +32,9 @@ struct Definition {
 };
 
 void add_duration(Definition& all, const std::string& name, int64_t& target,
-                  const std::string& help) {
+                  const std::string& help, bool may_be_zero = false) {
   DurationFlag& flag =
-      all.durations.emplace(name, DurationFlag{core::format_duration(target), &target})
+      all.durations.emplace(name, DurationFlag{core::format_duration(target), &target, may_be_zero})
           .first->second;
   all.cli.add_option("--" + name, flag.text, help)->type_name("DURATION")->capture_default_str();
 }
@@ -83,9 +84,9 @@ void define_rest(Definition& all, Flags& flags) {
   cli.add_option("--storage.tsdb.path", flags.data_path, "Folder of all data.")
       ->capture_default_str();
   add_duration(all, "storage.tsdb.retention.time", flags.retention_ms,
-               "How long raw samples are kept.");
+               "How long raw samples are kept; 0s: for ever.", true);
   add_duration(all, "storage.tsdb.out-of-order-time-window", flags.out_of_order_window_ms,
-               "How much older than the newest sample a sample may be.");
+               "How much older than the newest sample a sample may be.", true);
   add_duration(all, "query.lookback-delta", flags.lookback_ms,
                "How far back an instant selector looks for a sample.");
   add_duration(all, "query.timeout", flags.query_timeout_ms, "Longest time a query may take.");
@@ -163,6 +164,9 @@ core::Result<void> read_durations(const Definition& all) {
   for (const auto& [name, flag] : all.durations) {
     *flag.target = TRY(core::parse_duration_ms(flag.text).context(
         "--{}: expected a duration such as 30s, 5m or 7d", name));
+    if (*flag.target == 0 && !flag.may_be_zero) {
+      return core::fail(ErrorCode::InvalidArgument, "--{}: expected a duration above 0", name);
+    }
   }
   return {};
 }

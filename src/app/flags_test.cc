@@ -44,6 +44,17 @@ TEST_CASE("Prometheus's durations and flags are understood") {
   CHECK(flags.query_samples_max == 7);
 }
 
+TEST_CASE("a duration of zero is refused where it could only be a mistake") {
+  for (const char* const name :
+       {"--query.timeout", "--query.lookback-delta", "--web.read-timeout"}) {
+    CAPTURE(name);
+    CHECK(error_of({std::string(name) + "=0s"}) ==
+          std::string(name) + ": expected a duration above 0");
+  }
+  CHECK(must({"--storage.tsdb.out-of-order-time-window=0s"}).out_of_order_window_ms == 0);
+  CHECK(must({"--storage.tsdb.retention.time=0s"}).retention_ms == 0);  // for ever
+}
+
 TEST_CASE("flags of Prometheus that do nothing here warn") {
   const Flags flags =
       must({"--web.console.templates=/x", "--web.enable-admin-api", "--storage.tsdb.retention.size",
