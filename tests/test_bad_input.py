@@ -153,7 +153,7 @@ def test_a_bad_json_line_is_named_and_the_good_ones_are_kept(quiet):
 
 
 @pytest.mark.parametrize("line,expected", [
-    ("CPU.load host=a", "column 16"),
+    ("CPU.load host=a", "1:16"),
     ("CPU.load hosta 1613707265 50", "hosta"),
     ("CPU.load host=a yesterday 50", "yesterday"),
     ("CPU.load host=a 1613707265 fifty", "fifty"),
@@ -161,7 +161,7 @@ def test_a_bad_json_line_is_named_and_the_good_ones_are_kept(quiet):
 ])
 def test_a_malformed_line_is_refused_with_its_line_and_column(quiet, line, expected):
     message = error_of(quiet.call("/api/v1/import/lines", data=line.encode()))
-    assert expected in message and re.search(r"line 1, column \d+", message), message
+    assert expected in message and re.search(r"line 1:\d+: ", message), message
     assert_alive_and_empty(quiet)
 
 
