@@ -5,6 +5,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <array>
 #include <map>
 
 namespace app {
@@ -99,6 +100,10 @@ void define_rest(Definition& all, Flags& flags) {
       ->capture_default_str();
   cli.add_flag("--query.strict", flags.query_strict,
                "Prometheus's PromQL only: no dotted metric names, no bare {{ label }}.");
+  cli.add_option("--enable-feature", flags.features,
+                 "Comma-separated features of Prometheus: promql-delayed-name-removal; with\n"
+                 "--query.strict also promql-experimental-functions, promql-duration-expr.")
+      ->delimiter(',');
   cli.add_option("--alertmanager.config.file", flags.alertmanager_config_file,
                  "Alertmanager configuration file: route and receivers.")
       ->type_name("FILE");
@@ -158,6 +163,16 @@ core::Result<void> judge_unknown(const std::vector<std::string>& extras, const C
                                          nearest.empty() ? "" : "; nearest: --" + nearest));
   }
   return {};
+}
+
+constexpr std::array<std::string_view, 3> kFeatures = {
+    "promql-delayed-name-removal", "promql-experimental-functions", "promql-duration-expr"};
+
+void judge_features(Flags& flags) {
+  for (const std::string& feature : flags.features) {
+    if (std::find(kFeatures.begin(), kFeatures.end(), feature) != kFeatures.end()) continue;
+    flags.warnings.push_back("--enable-feature=" + feature + ": not built yet, it has no effect");
+  }
 }
 
 core::Result<void> read_durations(const Definition& all) {
@@ -223,6 +238,7 @@ core::Result<FlagsOutcome> parse_flags(const std::vector<std::string>& arguments
   }
   TRY(judge_unknown(all.cli.remaining(), all.cli, flags));
   TRY(read_durations(all));
+  judge_features(flags);
   flags.log_level = level_of(all.log_level);
   flags.log_format = all.log_format == "json" ? core::LogFormat::Json : core::LogFormat::Logfmt;
   list_flags(all.cli, flags);

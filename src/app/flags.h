@@ -6,6 +6,7 @@
 #include "core/log.h"
 #include "core/result.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -36,6 +37,7 @@ struct Flags {
   uint32_t query_concurrency = 20;
   uint64_t query_samples_max = 50'000'000;
   bool query_strict = false;
+  std::vector<std::string> features;  // --enable-feature
 
   std::string alertmanager_config_file;
   std::string webhook_url;
@@ -50,6 +52,9 @@ struct Flags {
   core::LogLevel log_level = core::LogLevel::Info;
   core::LogFormat log_format = core::LogFormat::Logfmt;
 
+  bool has_feature(std::string_view name) const {
+    return std::find(features.begin(), features.end(), name) != features.end();
+  }
   bool wants_host_collector() const { return collector_host.value_or(config_file.empty()); }
   bool wants_default_rules() const { return rules_default.value_or(wants_host_collector()); }
 

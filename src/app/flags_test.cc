@@ -64,6 +64,13 @@ TEST_CASE("flags of Prometheus that do nothing here warn") {
   CHECK(flags.warnings[2].find("nearest: --storage.tsdb.retention.time") != std::string::npos);
 }
 
+TEST_CASE("features of Prometheus are switched on by name") {
+  const Flags flags = must({"--enable-feature=promql-delayed-name-removal,exemplar-storage"});
+  CHECK(flags.has_feature("promql-delayed-name-removal"));
+  REQUIRE(flags.warnings.size() == 1);
+  CHECK(flags.warnings[0].find("exemplar-storage") != std::string::npos);
+}
+
 TEST_CASE("a wrong command line names the flag and the nearest match") {
   CHECK(error_of({"--web.listen-adress=:1"}) ==
         "unknown flag --web.listen-adress; did you mean --web.listen-address?");

@@ -76,6 +76,12 @@ Result<void> start_querier(Node& node) {
   options.timeout_ms = flags.query_timeout_ms;
   options.samples_max = flags.query_samples_max;
   options.strict = flags.query_strict;
+  const auto on = [&flags](std::string_view feature) {
+    return !flags.query_strict || flags.has_feature(feature);
+  };
+  options.experimental_functions = on("promql-experimental-functions");
+  options.duration_expressions = on("promql-duration-expr");
+  options.delayed_name_removal = flags.has_feature("promql-delayed-name-removal");
   options.subquery_step_ms = node.loaded.config.evaluation_interval_ms;
   node.promql = std::make_unique<promql::Engine>(*node.engine, node.clock, options);
   return {};

@@ -38,24 +38,20 @@ void append_escaped(std::string& out, char c) {
   out += kHex[byte & 15];
 }
 
-// Shortest digits, then zeros: std::to_chars in fixed form would print the exact binary
-// value of large numbers instead (1e23 as 99999999999999991611392).
-void append_shortest(std::string& out, double value) {
-  std::array<char, 32> text;
-  const auto end =
-      std::to_chars(text.data(), text.data() + text.size(), value, std::chars_format::scientific);
-  std::string_view mantissa(text.data(), static_cast<size_t>(end.ptr - text.data()));
-  if (mantissa.starts_with('-')) {
+// Shortest digits in fixed form. std::to_chars would print every digit of a large
+// number's binary value; Prometheus fills up with zeros after the shortest ones.
+void append_fixed(std::string& out, std::string_view scientific) {
+  if (scientific.starts_with('-')) {
     out += '-';
-    mantissa.remove_prefix(1);
+    scientific.remove_prefix(1);
   }
-  const size_t e = mantissa.find('e');
+  const size_t e = scientific.find('e');
+  const size_t sign = scientific[e + 1] == '+' ? 1 : 0;
   int exponent = 0;
-  const char* exponent_begin = mantissa.data() + e + (mantissa[e + 1] == '+' ? 2 : 1);
-  std::from_chars(exponent_begin, mantissa.data() + mantissa.size(), exponent);
-  mantissa = mantissa.substr(0, e);
-  std::string digits(mantissa.substr(0, 1));
-  if (mantissa.size() > 2) digits += mantissa.substr(2);
+  std::from_chars(scientific.data() + e + 1 + sign, scientific.data() + scientific.size(),
+                  exponent);
+  std::string digits(scientific.substr(0, 1));
+  if (e > 2) digits += scientific.substr(2, e - 2);
 
   const int point = exponent + 1;  // digits before the decimal point
   const int count = static_cast<int>(digits.size());
@@ -120,7 +116,16 @@ void append_float(std::string& out, double value) {
     out.append(digits.data(), end.ptr);
     return;
   }
-  append_shortest(out, value);
+  std::array<char, 32> text;
+  const auto end =
+      std::to_chars(text.data(), text.data() + text.size(), value, std::chars_format::scientific);
+  const std::string_view scientific(text.data(), static_cast<size_t>(end.ptr - text.data()));
+  const double size = std::abs(value);
+  if (size != 0 && (size < 1e-6 || size >= 1e21)) {
+    out += scientific;
+  } else {
+    append_fixed(out, scientific);
+  }
 }
 
 void append_timestamp(std::string& out, int64_t time_ms) {

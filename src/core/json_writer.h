@@ -11,8 +11,8 @@ namespace core {
 // `text` quoted and escaped (RFC 8259); invalid UTF-8 becomes U+FFFD.
 void append_json_string(std::string& out, std::string_view text);
 
-// Shortest digits that read back to `value`, in Go's 'f' form (no exponent) as
-// Prometheus's API prints sample values; "NaN", "+Inf", "-Inf" unquoted.
+// Shortest digits that read back to `value`, as Prometheus's API prints sample values
+// (util/jsonutil): an exponent below 1e-6 and from 1e21 on; "NaN", "+Inf", "-Inf" unquoted.
 void append_float(std::string& out, double value);
 // Milliseconds as seconds with up to three decimals: 1435781451.781
 void append_timestamp(std::string& out, int64_t time_ms);

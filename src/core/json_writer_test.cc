@@ -38,17 +38,18 @@ TEST_CASE("strings are escaped and stay valid UTF-8") {
   CHECK(quoted("\xed\xa0\x80") == "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\"");
 }
 
-TEST_CASE("sample values are printed shortest and without exponent") {
+TEST_CASE("sample values are printed shortest, with an exponent at the extremes") {
   CHECK(number(0) == "0");
   CHECK(number(-0.0) == "-0");
   CHECK(number(1) == "1");
   CHECK(number(-12.5) == "-12.5");
   CHECK(number(0.1) == "0.1");
-  CHECK(number(1e21) == "1000000000000000000000");
-  CHECK(number(1.5e-7) == "0.00000015");
-  CHECK(number(1e23) == "100000000000000000000000");
-  CHECK(number(-1.7976931348623157e308) == "-17976931348623157" + std::string(292, '0'));
-  CHECK(number(5e-324) == "0." + std::string(323, '0') + "5");
+  CHECK(number(1e20) == "100000000000000000000");
+  CHECK(number(1e21) == "1e+21");
+  CHECK(number(-1.7976931348623157e308) == "-1.7976931348623157e+308");
+  CHECK(number(5e-324) == "5e-324");
+  CHECK(number(0.000001) == "0.000001");
+  CHECK(number(1.5e-7) == "1.5e-07");
   CHECK(number(123456789012345678.0) == "123456789012345680");
   CHECK(number(1234.5678) == "1234.5678");
   CHECK(number(0.5) == "0.5");
