@@ -222,4 +222,19 @@ TEST_CASE("histograms of every kind come back in order") {
   }
 }
 
+TEST_CASE("a histogram with more spans and bounds than any sender needs comes back too") {
+  std::vector<HistogramSample> samples(2);
+  for (HistogramSample& sample : samples) {
+    sample.histogram.schema = model::kCustomBucketsSchema;
+    sample.histogram.positive_spans.assign(70'000, {.offset = 0, .length = 0});
+    for (int i = 0; i < 70'000; ++i) sample.histogram.custom_bounds.push_back(i);
+  }
+  std::string chunk;
+  append_histogram_chunk(chunk, samples);
+  std::vector<HistogramSample> back;
+  REQUIRE(decode_histogram_chunk(chunk, back));
+  REQUIRE(back.size() == samples.size());
+  for (const HistogramSample& one : back) CHECK((one.histogram == samples[0].histogram));
+}
+
 }  // namespace encoding

@@ -26,8 +26,6 @@ constexpr uint8_t kSameLayout = 1;
 constexpr uint8_t kWholeCounts = 2;
 constexpr uint8_t kIntegerCounts = 4;
 constexpr unsigned kHintShift = 4;
-// The protocols allow far less; a decoder must not be made to allocate more.
-constexpr uint64_t kBucketsMax = 65'536;
 
 bool is_whole(double value) {
   return std::fabs(value) < 0x1p52 && std::trunc(value) == value && !std::signbit(value);
@@ -117,10 +115,9 @@ class Reader {
     rest_.remove_prefix(sizeof(double));
     return true;
   }
-  // Every element takes at least a byte, which bounds what is allocated.
-  bool take_count(uint64_t& count) {
-    return take(count) && count <= kBucketsMax && count <= rest_.size();
-  }
+  // Every element takes at least a byte, which bounds what is allocated. No other bound:
+  // what was encoded must decode, whatever its size.
+  bool take_count(uint64_t& count) { return take(count) && count <= rest_.size(); }
 
   bool take_spans(std::vector<BucketSpan>& spans) {
     uint64_t count = 0;

@@ -548,6 +548,25 @@ TEST_CASE("late histograms are merged, repeated ones are silent, others conflict
   }
 }
 
+TEST_CASE("histograms with more spans or bounds than any sender needs are refused") {
+  World world(LogKind::Embedded);
+  const auto send = [&](const model::Histogram& histogram) {
+    WriteBatch batch;
+    batch.begin_series(batch.keep(World::labels("h").bytes()));
+    batch.add_histogram(kStart, histogram);
+    return world.append(batch).refused[static_cast<size_t>(RefusalReason::InvalidSample)];
+  };
+  model::Histogram spans;
+  spans.positive_spans.assign(10'001, {.offset = 0, .length = 0});
+  CHECK(send(spans) == 1);
+  model::Histogram bounds;
+  bounds.schema = model::kCustomBucketsSchema;
+  bounds.custom_bounds.assign(10'001, 1);
+  CHECK(send(bounds) == 1);
+  bounds.custom_bounds.resize(10'000);
+  CHECK(send(bounds) == 0);
+}
+
 TEST_CASE("a log that fails refuses appends, also repeated ones, and reads go on") {
   World world(LogKind::SelfContained);
   world.append("m", kStart, 1);

@@ -35,6 +35,9 @@ constexpr size_t kLabelBytesMax = 65'536;
 // Other spellings of the label sets of known series, remembered up to this many.
 constexpr size_t kAliasesMin = 4'096;
 constexpr size_t kMetadataMax = 100'000;  // metrics per tenant
+// Spans of a side, or custom bounds, of one histogram. Every read copies them per sample,
+// and no schema has use for so many.
+constexpr size_t kHistogramPartsMax = 10'000;
 constexpr size_t kRetiredMax = 1'024;
 
 bool is_sorted_rising(std::span<const Sample> samples) {
@@ -57,6 +60,10 @@ std::string_view defect_of(const model::Histogram& one) {
   if (buckets_of(one.positive_spans) != one.positive_counts.size() ||
       buckets_of(one.negative_spans) != one.negative_counts.size()) {
     return "spans and bucket counts differ in number";
+  }
+  if (std::max({one.positive_spans.size(), one.negative_spans.size(), one.custom_bounds.size()}) >
+      kHistogramPartsMax) {
+    return "more than 10000 spans or custom bounds";
   }
   if (custom != !one.custom_bounds.empty() && !one.positive_counts.empty()) {
     return "custom bounds do not go with the schema";
