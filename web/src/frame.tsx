@@ -209,7 +209,7 @@ export function ConnectionBanner() {
   return (
     <div class="banner" role="alert" data-banner={now.state}>
       <span class="banner-mark" aria-hidden="true">▲</span>
-      <span>
+      <span class="banner-what">
         <strong>{what}</strong> {at === null ? 'No data yet.' : `Showing data of ${clock(at)}.`}{' '}
         <span class="banner-why">{now.message}</span>
       </span>

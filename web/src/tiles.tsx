@@ -35,8 +35,15 @@ function Sparkline({ values: all, max }: { values: Values; max: number | null })
     pen = 'L';
   });
   return (
-    <svg class="spark" width={width} height={height} viewBox={`0 0 ${width} ${height}`} aria-hidden="true">
-      <path d={parts.join('')} fill="none" stroke="currentColor" stroke-width="1.5" stroke-linejoin="round" />
+    <svg class="spark" height={height} viewBox={`0 0 ${width} ${height}`} preserveAspectRatio="none" aria-hidden="true">
+      <path
+        d={parts.join('')}
+        fill="none"
+        stroke="currentColor"
+        stroke-width="1.5"
+        stroke-linejoin="round"
+        vector-effect="non-scaling-stroke"
+      />
     </svg>
   );
 }
@@ -83,7 +90,9 @@ function sumOf(data: PanelData, endsWith: string): Values {
 function CpuTile() {
   const data = panelData('cpu');
   const busy = data ? total([...data.series, ...data.hidden].map(({ values }) => values)) : [];
-  const last = summarize(busy).last;
+  // Ticks and samples do not start together: a full host can come out at 101 %.
+  const sum = summarize(busy).last;
+  const last = sum === null ? null : Math.min(100, sum);
   const loads = load.value.map((value) => (value === null ? '–' : value.toFixed(2))).join(' / ');
   return (
     <Tile
