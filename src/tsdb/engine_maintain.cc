@@ -327,8 +327,8 @@ Result<void> Engine::Impl::publish_flushed(MaintainReport& report) {
   next.next_series_id = next_series_id;
   next.snapshot_number = snapshot;
   for (const Flushed& one : flushed) {
-    int64_t& closed = next.closed_before_ms[one.meta.tenant];
-    closed = std::max(closed, one.meta.end_ms);
+    const auto closed = next.closed_before_ms.try_emplace(one.meta.tenant, one.meta.end_ms).first;
+    closed->second = std::max(closed->second, one.meta.end_ms);
     if (one.block != nullptr) next.blocks.push_back(one.meta);
   }
   // If this fails nobody knows which manifest a restart will find: both must find their

@@ -233,6 +233,33 @@ TEST_CASE("an empty server takes data from the beginning of time") {
   CHECK(world.append("m", 6 * kMinute, 2).stored == 1);
 }
 
+TEST_CASE("a first sample from the depths of time does not make the present too old") {
+  World world(LogKind::Embedded);
+  for (const int64_t time : {std::numeric_limits<int64_t>::min() + 1, -(int64_t{1} << 60) - 1}) {
+    const auto summary = world.append("m", time, 1);
+    CHECK(summary.refused[static_cast<size_t>(RefusalReason::TooOld)] == 1);
+  }
+  CHECK(world.append("m", -(int64_t{1} << 60), 1).stored == 1);
+  CHECK(world.append("m", kStart, 2).stored == 1);
+  world.maintain();
+  CHECK(world.append("m", kStart + 1, 3).stored == 1);
+}
+
+TEST_CASE("samples from before 1970 survive a restart between the flushes of their ranges") {
+  World world(LogKind::Embedded);
+  world.options_.retention_ms = 0;
+  WriteBatch batch;
+  batch.begin_series(batch.keep(World::labels("m").bytes()));
+  // More ranges than one step flushes.
+  for (int i = 40; i > 0; --i) batch.add_sample(-i * 2 * kHour, i);
+  CHECK(world.append(batch).stored == 40);
+  CHECK(world.append("m", kStart, 1).stored == 1);
+  CHECK(world.maintain().blocks_written < 40);
+  CHECK(world.read().at("m").size() == 41);
+  world.open();
+  CHECK(world.read().at("m").size() == 41);
+}
+
 TEST_CASE("a wall clock that once ran ahead does not make everything too old") {
   World world(LogKind::Embedded);
   world.append("m", kStart, 1);

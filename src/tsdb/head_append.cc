@@ -26,6 +26,9 @@ constexpr size_t kPrefetchAhead = 12;
 // A chunk in the head: short enough that a five-minute query decodes little.
 constexpr uint32_t kChunkTarget = 128;
 constexpr size_t kHistogramChunk = 32;
+// Older samples are refused wherever the head stands: windows and ranges are subtracted
+// from times, and must not wrap around.
+constexpr int64_t kOldestMs = -(int64_t{1} << 60);
 // A log record has a size limit; a larger batch becomes several.
 constexpr size_t kPieceSeriesMax = 16'384;
 constexpr size_t kPieceSamplesMax = 131'072;
@@ -201,7 +204,7 @@ Result<std::optional<LogPosition>> Head::append(const WriteBatch& batch, int64_t
   const int64_t newest = newest_ms(now_ms);
   const int64_t closed = closed_before_ms_;
   const auto behind = [&](int64_t window) {
-    return newest == kNoTime ? closed : std::max(closed, newest - window);
+    return newest == kNoTime ? std::max(closed, kOldestMs) : std::max(closed, newest - window);
   };
   horizon_ms_ = behind(std::max(options_.out_of_order_window_ms, options_.block_range_ms / 2));
   late_horizon_ms_ = behind(options_.out_of_order_window_ms);
