@@ -91,9 +91,10 @@ inside() {
     bash -c "cd /root/petrel && $1"
 }
 
-# Starts ./run a second time on a port below the ephemeral range and waits for its word.
+# Starts ./run once more on a port below the ephemeral range and waits for its word.
 start_check='
 port=28190
+: >/tmp/start.log
 started=$(date +%s%N)
 ./run -- --web.listen-address=127.0.0.1:$port --storage.tsdb.path=/tmp/data >/tmp/start.log 2>&1 &
 pid=$!
