@@ -575,6 +575,51 @@ TEST_CASE("late histograms are merged, repeated ones are silent, others conflict
   }
 }
 
+TEST_CASE("an hour that arrives backwards is stored once, floats and histograms") {
+  FOR_BOTH_LOGS
+  World world(kind);
+  world.clock_.advance_ms(kHour);
+  constexpr int kSeconds = 3000;
+  WriteBatch batch;
+  batch.begin_series(batch.keep(World::labels("m").bytes()));
+  for (int i = kSeconds; i > 0; --i) batch.add_sample(kStart + i * 1000, i);
+  batch.begin_series(batch.keep(World::labels("h").bytes()));
+  model::Histogram histogram;
+  for (int i = kSeconds; i > 0; --i) {
+    histogram.count = i;
+    batch.add_histogram(kStart + i * 1000, histogram);
+  }
+  batch.add_histogram(kStart + 1000, histogram);  // the last one again
+  histogram.count = 0.5;
+  batch.add_histogram(kStart + 2000, histogram);
+  batch.add_histogram(kStart + 50 * kMinute + 1, histogram);  // newest: all others are late
+  for (int step = 0; step < 3; ++step) {
+    WriteBatch part;  // first what makes the rest late
+    part.begin_series(part.keep(World::labels("h").bytes()));
+    part.add_histogram(kStart + 50 * kMinute + 1, histogram);
+    part.begin_series(part.keep(World::labels("m").bytes()));
+    part.add_sample(kStart + 50 * kMinute + 1, 7);
+    CHECK(world.append(part).stored == (step == 0 ? 2 : 0));
+    const storage::AppendSummary summary = world.append(batch);
+    CHECK(summary.stored == (step == 0 ? 2 * kSeconds : 0));
+    CHECK(summary.duplicates == (step == 0 ? 2 : 2 * kSeconds + 2));
+    CHECK(summary.refused[static_cast<size_t>(RefusalReason::Conflict)] == 1);
+    CHECK(world.read().at("m").size() == kSeconds + 1);
+    storage::SelectRequest request;
+    request.range = kAllTime;
+    request.sorted = true;
+    auto set = *world.engine().select(request);
+    storage::SeriesBatch result;
+    REQUIRE(*set->next(result));
+    REQUIRE(result.histograms.size() == kSeconds + 1);
+    for (size_t i = 0; i < kSeconds; ++i) {
+      REQUIRE(result.histograms[i].histogram.count == static_cast<double>(i + 1));
+    }
+    set.reset();
+    world.open();
+  }
+}
+
 TEST_CASE("histograms with more spans or bounds than any sender needs are refused") {
   World world(LogKind::Embedded);
   const auto send = [&](const model::Histogram& histogram) {

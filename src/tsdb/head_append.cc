@@ -43,7 +43,8 @@ constexpr size_t kMetadataMax = 100'000;  // metrics per tenant
 constexpr size_t kHistogramPartsMax = 10'000;
 constexpr size_t kRetiredMax = 1'024;
 
-bool is_sorted_rising(std::span<const Sample> samples) {
+template <typename SampleType>
+bool is_sorted_rising(std::span<const SampleType> samples) {
   for (size_t i = 1; i < samples.size(); ++i) {
     if (samples[i].timestamp_ms <= samples[i - 1].timestamp_ms) return false;
   }
@@ -334,17 +335,23 @@ std::optional<double> Head::find_float(const Series& series, int64_t time_ms) co
     }
   }
   if (series.extra == nullptr) return std::nullopt;
-  const auto& late = series.extra->late;
-  const auto at = std::lower_bound(
-      late.begin(), late.end(), time_ms,
-      [](const Sample& sample, int64_t time) { return sample.timestamp_ms < time; });
-  if (at != late.end() && at->timestamp_ms == time_ms) return at->value;
+  const auto at = series.extra->late.find(time_ms);
+  if (at != series.extra->late.end()) return at->second;
   return std::nullopt;
 }
 
 void Head::judge_histograms(Series& series, std::span<const HistogramSample> samples,
                             AppendSummary& summary) {
-  int64_t last = series.extra == nullptr ? kNoTime : series.extra->last_histogram_ms;
+  const int64_t last = series.extra == nullptr ? kNoTime : series.extra->last_histogram_ms;
+  std::vector<HistogramSample> sorted;
+  if (samples.size() > 1 && !is_sorted_rising(samples)) {
+    sorted.assign(samples.begin(), samples.end());
+    std::stable_sort(sorted.begin(), sorted.end(),
+                     [](const HistogramSample& a, const HistogramSample& b) {
+                       return a.timestamp_ms < b.timestamp_ms;
+                     });
+    samples = sorted;
+  }
   const size_t begin = piece_.histograms.size();
   for (const HistogramSample& sample : samples) {
     const int64_t time = sample.timestamp_ms;
@@ -366,12 +373,11 @@ void Head::judge_histograms(Series& series, std::span<const HistogramSample> sam
       refuse(summary, RefusalReason::Conflict, series, time);
       continue;
     }
-    if (time <= last) {
-      const model::Histogram* stored =
-          series.extra == nullptr ? nullptr : find_histogram(*series.extra, time);
-      for (size_t i = begin; stored == nullptr && i < piece_.histograms.size(); ++i) {
-        if (piece_.histograms[i].timestamp_ms == time) stored = &piece_.histograms[i].histogram;
-      }
+    const bool is_again =
+        piece_.histograms.size() > begin && piece_.histograms.back().timestamp_ms == time;
+    if (time <= last || is_again) {
+      const model::Histogram* const stored =
+          is_again ? &piece_.histograms.back().histogram : find_histogram(*series.extra, time);
       if (stored != nullptr && same_histogram(*stored, sample.histogram)) {
         ++summary.duplicates;
         continue;
@@ -383,7 +389,6 @@ void Head::judge_histograms(Series& series, std::span<const HistogramSample> sam
         continue;
       }
     }
-    last = std::max(last, time);
     piece_.histograms.push_back(sample);
     ++summary.stored;
   }
@@ -396,7 +401,8 @@ const model::Histogram* Head::find_histogram(const SeriesExtra& extra, int64_t t
     return at == samples.end() ? nullptr : &at->histogram;
   };
   if (const model::Histogram* found = find_in(extra.open_histograms)) return found;
-  if (const model::Histogram* found = find_in(extra.late_histograms)) return found;
+  const auto late = extra.late_histograms.find(time_ms);
+  if (late != extra.late_histograms.end()) return &late->second;
   for (const Chunk* chunk = extra.histogram_chunks;
        chunk != nullptr && chunk->max_time_ms >= time_ms; chunk = chunk->prev) {
     if (chunk->min_time_ms > time_ms) continue;
@@ -525,11 +531,7 @@ void Head::apply_float(Series& series, SeriesRef ref, const Sample& sample) {
     return;
   }
   if (series.extra == nullptr) series.extra = std::make_unique<SeriesExtra>();
-  auto& late = series.extra->late;
-  const auto at =
-      std::lower_bound(late.begin(), late.end(), time,
-                       [](const Sample& one, int64_t wanted) { return one.timestamp_ms < wanted; });
-  late.insert(at, sample);
+  series.extra->late.emplace(time, sample.value);
 }
 
 void Head::seal(Series& series) {
@@ -556,7 +558,7 @@ void Head::apply_histogram(Series& series, const HistogramSample& sample) {
   if (series.extra == nullptr) series.extra = std::make_unique<SeriesExtra>();
   SeriesExtra& extra = *series.extra;
   if (sample.timestamp_ms <= extra.last_histogram_ms) {
-    extra.late_histograms.push_back(sample);  // put in order by whoever reads
+    extra.late_histograms.emplace(sample.timestamp_ms, sample.histogram);
     return;
   }
   if (extra.open_histograms.size() > kHistogramChunk) seal_histograms(extra, 1);

@@ -30,9 +30,9 @@ size_t cut_chain(Chunk*& newest, int64_t before_ms) {
   return count;
 }
 
-template <typename SampleType>
-void cut_samples(std::vector<SampleType>& samples, int64_t before_ms) {
-  std::erase_if(samples, [&](const SampleType& one) { return one.timestamp_ms < before_ms; });
+template <typename Value>
+void cut_samples(std::map<int64_t, Value>& samples, int64_t before_ms) {
+  samples.erase(samples.begin(), samples.lower_bound(before_ms));
 }
 
 }  // namespace
@@ -135,7 +135,6 @@ void Head::forget_samples(Series& series, int64_t before_ms) {
     extra.open_histograms = {};
     extra.last_histogram_ms = kNoTime;
   }
-  if (extra.late.empty()) extra.late = {};
   if (extra.late.empty() && extra.late_histograms.empty() && extra.open_histograms.empty() &&
       extra.histogram_chunks == nullptr) {
     series.extra.reset();

@@ -178,12 +178,17 @@ void Head::capture(std::span<const SeriesRef> refs, TimeRange range, HeadCapture
     }
     if (series.extra != nullptr) {
       const SeriesExtra& extra = *series.extra;
-      out.late.insert(out.late.end(), extra.late.begin(), extra.late.end());
+      for (auto at = extra.late.lower_bound(range.start_ms);
+           at != extra.late.end() && at->first < range.end_ms; ++at) {
+        out.late.push_back({at->first, at->second});
+      }
       collect(extra.histogram_chunks, range, out.histogram_chunks);
       out.histograms.insert(out.histograms.end(), extra.open_histograms.begin(),
                             extra.open_histograms.end());
-      out.histograms.insert(out.histograms.end(), extra.late_histograms.begin(),
-                            extra.late_histograms.end());
+      for (auto at = extra.late_histograms.lower_bound(range.start_ms);
+           at != extra.late_histograms.end() && at->first < range.end_ms; ++at) {
+        out.histograms.push_back({at->first, at->second});
+      }
     }
     out.ends.push_back({.labels = static_cast<uint32_t>(out.label_bytes.size()),
                         .chunks = static_cast<uint32_t>(out.chunks.size()),

@@ -16,6 +16,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <map>
 #include <memory>
 #include <span>
 #include <string_view>
@@ -88,10 +89,11 @@ class OpenChunk {
 
 // What few series have: late samples and histograms.
 struct SeriesExtra {
-  std::vector<model::Sample> late;  // by rising time, none of them in a chunk
+  // Not vectors: a sender may fill an hour backwards, millisecond by millisecond.
+  std::map<int64_t, double> late;  // none of them in a chunk
   Chunk* histogram_chunks = nullptr;
   std::vector<model::HistogramSample> open_histograms;  // holds at least the newest
-  std::vector<model::HistogramSample> late_histograms;  // in the order of arrival
+  std::map<int64_t, model::Histogram> late_histograms;
   int64_t last_histogram_ms = kNoTime;
 };
 
