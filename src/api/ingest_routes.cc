@@ -8,6 +8,7 @@
 #include "api/answer.h"
 #include "api/route.h"
 #include "core/metrics.h"
+#include "core/text.h"
 #include "ingest/decompress.h"
 #include "ingest/json_import.h"
 #include "ingest/line_import.h"
@@ -62,35 +63,21 @@ class ScratchUse {
   Scratch& scratch_;
 };
 
-std::string_view trim(std::string_view text) {
-  while (text.starts_with(' ') || text.starts_with('\t')) text.remove_prefix(1);
-  while (text.ends_with(' ') || text.ends_with('\t')) text.remove_suffix(1);
-  return text;
-}
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return out;
-}
-
 Response unsupported_media(std::string message) {
   return Response::text(415, std::move(message) + "\n");
 }
 
 // As Prometheus: an absent type or encoding is taken for the right one.
 std::optional<Response> refuse_media(const Call& call) {
-  const std::string type = lower(call.request.header("Content-Type").value_or(""));
+  const std::string type = core::lower(call.request.header("Content-Type").value_or(""));
   if (!type.empty()) {
     constexpr std::string_view kProto = "proto=";
     std::string_view rest(type);
-    const std::string_view media = trim(rest.substr(0, rest.find(';')));
+    const std::string_view media = core::trim(rest.substr(0, rest.find(';')));
     bool is_known = media == "application/x-protobuf";
     while (rest.find(';') != rest.npos) {
       rest.remove_prefix(rest.find(';') + 1);
-      const std::string_view parameter = trim(rest.substr(0, rest.find(';')));
+      const std::string_view parameter = core::trim(rest.substr(0, rest.find(';')));
       if (!parameter.starts_with(kProto)) continue;
       std::string_view proto = parameter.substr(kProto.size());
       if (proto.size() >= 2 && proto.starts_with('"')) proto = proto.substr(1, proto.size() - 2);
@@ -103,7 +90,7 @@ std::optional<Response> refuse_media(const Call& call) {
                       type));
     }
   }
-  const std::string encoding = lower(call.request.header("Content-Encoding").value_or(""));
+  const std::string encoding = core::lower(call.request.header("Content-Encoding").value_or(""));
   if (!encoding.empty() && encoding != "snappy") {
     return unsupported_media(
         fmt::format("Content-Encoding \"{}\" is not accepted: expected snappy", encoding));

@@ -3,6 +3,7 @@
 #include "api/answer.h"
 #include "api/params.h"
 #include "api/route.h"
+#include "core/text.h"
 #include "core/utf8.h"
 
 #include <charconv>
@@ -63,34 +64,6 @@ Result<Response> labels(const Call& call) {
   return name_response(std::move(names), request.limit);
 }
 
-int hex_value(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
-
-void append_utf8(std::string& out, uint32_t rune) {
-  const auto tail = [&](unsigned shift) {
-    out += static_cast<char>(0x80 | ((rune >> shift) & 0x3f));
-  };
-  if (rune < 0x80) {
-    out += static_cast<char>(rune);
-  } else if (rune < 0x800) {
-    out += static_cast<char>(0xc0 | (rune >> 6));
-    tail(0);
-  } else if (rune < 0x10000) {
-    out += static_cast<char>(0xe0 | (rune >> 12));
-    tail(6);
-    tail(0);
-  } else {
-    out += static_cast<char>(0xf0 | (rune >> 18));
-    tail(12);
-    tail(6);
-    tail(0);
-  }
-}
-
 // "U__http_2e_code" stands for "http.code", so that any name fits into a path: "__" is
 // an underscore, "_HEX_" a code point (prometheus/common, ValueEncodingEscaping). A name
 // that is not of the form stands for itself.
@@ -111,14 +84,14 @@ std::string unescape_name(std::string_view name) {
     }
     uint32_t rune = 0;
     size_t digits = 0;
-    for (++i; i < text.size() && hex_value(text[i]) >= 0 && digits <= 6; ++i, ++digits) {
-      rune = rune * 16 + static_cast<uint32_t>(hex_value(text[i]));
+    for (++i; i < text.size() && core::hex_digit(text[i]) >= 0 && digits <= 6; ++i, ++digits) {
+      rune = rune * 16 + static_cast<uint32_t>(core::hex_digit(text[i]));
     }
     const bool is_surrogate = rune >= 0xd800 && rune < 0xe000;
     if (i >= text.size() || text[i] != '_' || digits == 0 || rune > 0x10ffff || is_surrogate) {
       return std::string(name);
     }
-    append_utf8(out, rune);
+    core::append_utf8(out, rune);
   }
   return out;
 }

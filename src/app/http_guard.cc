@@ -1,5 +1,7 @@
 #include "app/http_guard.h"
 
+#include "core/text.h"
+
 #include <algorithm>
 #include <arpa/inet.h>
 #include <array>
@@ -24,14 +26,6 @@ std::string_view authority_of(std::string_view url) {
   const size_t scheme = url.find("://");
   if (scheme != std::string_view::npos) url.remove_prefix(scheme + 3);
   return url.substr(0, url.find('/'));
-}
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  std::transform(out.begin(), out.end(), out.begin(), [](unsigned char c) {
-    return static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
-  });
-  return out;
 }
 
 net::Response refusal(int status, std::string message) {
@@ -75,9 +69,9 @@ core::Result<void> check_listen_address(std::string_view address, bool allow_ano
 }
 
 HttpGuard::HttpGuard(HttpGuardOptions options) : allowed_(std::move(options.allowed_hosts)) {
-  for (std::string& host : allowed_) host = lower(host);
+  for (std::string& host : allowed_) host = core::lower(host);
   if (!options.external_url.empty()) {
-    allowed_.push_back(lower(host_part(authority_of(options.external_url))));
+    allowed_.push_back(core::lower(host_part(authority_of(options.external_url))));
   }
   if (options.allow_anonymous) allowed_.emplace_back("*");
 }
@@ -91,13 +85,13 @@ bool HttpGuard::is_allowed_host(std::string_view host) const {
 }
 
 std::optional<net::Response> HttpGuard::refuse(const net::Request& request) const {
-  const std::string authority = lower(request.header("Host").value_or(""));
+  const std::string authority = core::lower(request.header("Host").value_or(""));
   if (!is_allowed_host(host_part(authority))) {
     return refusal(421, "The host name \"" + std::string(host_part(authority)) +
                             "\" is not one of this server; allow it with --web.allowed-hosts");
   }
   const std::optional<std::string_view> origin = request.header("Origin");
-  if (origin && !is_read(request) && lower(authority_of(*origin)) != authority) {
+  if (origin && !is_read(request) && core::lower(authority_of(*origin)) != authority) {
     return refusal(403, "Cross-site request refused: Origin \"" + std::string(*origin) +
                             "\" is not this server");
   }

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <string>
 #include <string_view>
 
 namespace core {
@@ -10,5 +12,8 @@ namespace core {
 size_t utf8_sequence_length(std::string_view text);
 
 bool is_utf8(std::string_view text);
+
+// Precondition: at most U+10FFFF and no surrogate.
+void append_utf8(std::string& out, uint32_t code_point);
 
 }  // namespace core

@@ -1,5 +1,6 @@
 #include "ingest/data_point.h"
 
+#include "core/text.h"
 #include "core/utf8.h"
 #include "model/labels.h"
 
@@ -23,12 +24,6 @@ constexpr size_t kQuotedSizeMax = 60;
 
 int64_t floor_divide(int64_t number, int64_t divisor) {
   return number / divisor - (number % divisor < 0 ? 1 : 0);
-}
-
-std::string_view trim(std::string_view text) {
-  const size_t begin = text.find_first_not_of(" \t");
-  if (begin == text.npos) return {};
-  return text.substr(begin, text.find_last_not_of(" \t") - begin + 1);
 }
 
 }  // namespace
@@ -92,17 +87,17 @@ Result<double> parse_point_value(std::string_view text) {
 }
 
 Result<void> split_labels(std::string_view text, char separator, PointLabels& labels) {
-  if (trim(text).empty()) return {};
+  if (core::trim(text).empty()) return {};
   size_t begin = 0;
   while (begin <= text.size()) {
     const size_t end = std::min(text.find(',', begin), text.size());
-    const std::string_view pair = trim(text.substr(begin, end - begin));
+    const std::string_view pair = core::trim(text.substr(begin, end - begin));
     const size_t split = pair.find(separator);
     if (split == pair.npos || split == 0) {
       return core::fail(ErrorCode::InvalidArgument, "pair {} is \"{}\", expected name{}value",
                         labels.size() + 1, pair.substr(0, kQuotedSizeMax), separator);
     }
-    labels.emplace_back(trim(pair.substr(0, split)), trim(pair.substr(split + 1)));
+    labels.emplace_back(core::trim(pair.substr(0, split)), core::trim(pair.substr(split + 1)));
     begin = end + 1;
   }
   return {};

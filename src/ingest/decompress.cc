@@ -1,5 +1,7 @@
 #include "ingest/decompress.h"
 
+#include "core/text.h"
+
 #include <algorithm>
 #include <memory>
 #include <snappy.h>
@@ -137,9 +139,7 @@ Result<void> undo_zlib(ContentEncoding encoding, std::string_view body, const Li
 }  // namespace
 
 Result<ContentEncoding> parse_content_encoding(std::string_view header) {
-  std::string name(header);
-  std::transform(name.begin(), name.end(), name.begin(),
-                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+  const std::string name = core::lower(header);
   if (name.empty() || name == "identity") return ContentEncoding::Identity;
   if (name == "snappy") return ContentEncoding::Snappy;
   if (name == "zstd") return ContentEncoding::Zstd;

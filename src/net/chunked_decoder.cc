@@ -1,5 +1,7 @@
 #include "net/chunked_decoder.h"
 
+#include "core/text.h"
+
 #include <algorithm>
 
 namespace net {
@@ -12,13 +14,6 @@ namespace {
 
 constexpr unsigned kSizeDigitsMax = 15;      // 2^60 bytes: no overflow, never too small
 constexpr uint64_t kOverheadMax = 16 << 10;  // one extension, or all trailers together
-
-int hex_digit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
 
 }  // namespace
 
@@ -46,7 +41,7 @@ Result<void> ChunkedDecoder::feed_byte(char c, const std::string& body) {
   };
   switch (state_) {
     case State::Size: {
-      const int digit = hex_digit(c);
+      const int digit = core::hex_digit(c);
       if (digit >= 0) {
         if (++digits_ > kSizeDigitsMax) {
           return fail(ErrorCode::InvalidArgument, "chunked body: a chunk size of over {} digits",

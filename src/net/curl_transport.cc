@@ -1,5 +1,7 @@
 #include "net/curl_transport.h"
 
+#include "core/text.h"
+
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -57,12 +59,7 @@ size_t on_body(char* data, size_t unit, size_t count, void* user) {
   return size;
 }
 
-std::string_view trim(std::string_view text) {
-  constexpr std::string_view kBlank = " \t\r\n";
-  const size_t first = text.find_first_not_of(kBlank);
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(kBlank) - first + 1);
-}
+constexpr std::string_view kBlanks = " \t\r\n";
 
 size_t on_header(char* data, size_t unit, size_t count, void* user) {
   auto& transfer = *static_cast<Transfer*>(user);
@@ -78,8 +75,9 @@ size_t on_header(char* data, size_t unit, size_t count, void* user) {
   if (line.starts_with("HTTP/")) {
     transfer.response.headers.clear();
   } else if (colon != std::string_view::npos) {
-    transfer.response.headers.emplace_back(std::string(trim(line.substr(0, colon))),
-                                           std::string(trim(line.substr(colon + 1))));
+    transfer.response.headers.emplace_back(
+        std::string(core::trim(line.substr(0, colon), kBlanks)),
+        std::string(core::trim(line.substr(colon + 1), kBlanks)));
   }
   return size;
 }

@@ -1,25 +1,16 @@
 #include "net/http.h"
 
+#include "core/text.h"
+
 #include <algorithm>
 
 namespace net {
 
 namespace {
 
-char lower(char c) {
-  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-}
-
 bool equal_without_case(std::string_view a, std::string_view b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end(),
-                    [](char x, char y) { return lower(x) == lower(y); });
-}
-
-int hex_digit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
+                    [](char x, char y) { return core::lower(x) == core::lower(y); });
 }
 
 enum class Plus { Literal, Space };
@@ -37,8 +28,8 @@ size_t decode(std::string_view text, Plus plus, std::string& out) {
       out += text[i];
       continue;
     }
-    const int high = i + 1 < text.size() ? hex_digit(text[i + 1]) : -1;
-    const int low = i + 2 < text.size() ? hex_digit(text[i + 2]) : -1;
+    const int high = i + 1 < text.size() ? core::hex_digit(text[i + 1]) : -1;
+    const int low = i + 2 < text.size() ? core::hex_digit(text[i + 2]) : -1;
     if (high < 0 || low < 0) {
       malformed = std::min(malformed, i);
       out += '%';
@@ -48,12 +39,6 @@ size_t decode(std::string_view text, Plus plus, std::string& out) {
     i += 2;
   }
   return malformed;
-}
-
-std::string_view trim(std::string_view text) {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
-  return text;
 }
 
 // Takes what stands before the next `separator` off the front of `rest`.
@@ -154,13 +139,13 @@ bool accepts_encoding(std::string_view accept_encoding, std::string_view coding)
   std::optional<bool> any;  // what "*" says, if it stands there
   while (!accept_encoding.empty()) {
     std::string_view item = take_until(accept_encoding, ',');
-    const std::string_view name = trim(take_until(item, ';'));
+    const std::string_view name = core::trim(take_until(item, ';'));
     bool wanted = true;
     while (!item.empty()) {
-      std::string_view parameter = trim(take_until(item, ';'));
-      if (!equal_without_case(trim(take_until(parameter, '=')), "q")) continue;
+      std::string_view parameter = core::trim(take_until(item, ';'));
+      if (!equal_without_case(core::trim(take_until(parameter, '=')), "q")) continue;
       // q=0, q=0.0, q=0.00 and q=0.000 refuse; everything else takes it.
-      wanted = trim(parameter).find_first_of("123456789") != std::string_view::npos;
+      wanted = core::trim(parameter).find_first_of("123456789") != std::string_view::npos;
     }
     if (equal_without_case(name, coding)) return wanted;
     if (name == "*") any = wanted;

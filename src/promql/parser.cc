@@ -90,25 +90,6 @@ bool is_label_name(const Token& token) {
   return is_metric_name(token) || token.is_keyword() || token.is(TokenKind::Atan2);
 }
 
-void append_utf8(std::string& out, uint32_t code) {
-  const auto add = [&](uint32_t byte) { out += static_cast<char>(byte); };
-  if (code < 0x80) {
-    add(code);
-  } else if (code < 0x800) {
-    add(0xc0 | (code >> 6));
-    add(0x80 | (code & 0x3f));
-  } else if (code < 0x10000) {
-    add(0xe0 | (code >> 12));
-    add(0x80 | ((code >> 6) & 0x3f));
-    add(0x80 | (code & 0x3f));
-  } else {
-    add(0xf0 | (code >> 18));
-    add(0x80 | ((code >> 12) & 0x3f));
-    add(0x80 | ((code >> 6) & 0x3f));
-    add(0x80 | (code & 0x3f));
-  }
-}
-
 uint32_t digits_value(std::string_view digits, int base) {
   uint32_t value = 0;
   std::from_chars(digits.data(), digits.data() + digits.size(), value, base);
@@ -138,7 +119,7 @@ std::string unquote(std::string_view quoted) {
       i += 2;
     } else if (c == 'u' || c == 'U') {
       const size_t size = c == 'u' ? 4 : 8;
-      append_utf8(out, digits_value(body.substr(i + 1, size), 16));
+      core::append_utf8(out, digits_value(body.substr(i + 1, size), 16));
       i += size;
     } else {
       out += c;

@@ -1,5 +1,7 @@
 #include "templates/lexer.h"
 
+#include "core/utf8.h"
+
 #include <fmt/format.h>
 
 namespace templates {
@@ -18,24 +20,6 @@ bool is_digit(char c) {
 bool is_name(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || is_digit(c) || c == '_' ||
          static_cast<uint8_t>(c) >= 0x80;
-}
-
-void append_utf8(std::string& out, uint32_t c) {
-  if (c < 0x80) {
-    out += static_cast<char>(c);
-  } else if (c < 0x800) {
-    out += static_cast<char>(0xc0 | (c >> 6));
-    out += static_cast<char>(0x80 | (c & 0x3f));
-  } else if (c < 0x10000) {
-    out += static_cast<char>(0xe0 | (c >> 12));
-    out += static_cast<char>(0x80 | ((c >> 6) & 0x3f));
-    out += static_cast<char>(0x80 | (c & 0x3f));
-  } else {
-    out += static_cast<char>(0xf0 | (c >> 18));
-    out += static_cast<char>(0x80 | ((c >> 12) & 0x3f));
-    out += static_cast<char>(0x80 | ((c >> 6) & 0x3f));
-    out += static_cast<char>(0x80 | (c & 0x3f));
-  }
 }
 
 class Lexer {
@@ -313,7 +297,7 @@ class Lexer {
     if (byte) {
       out += static_cast<char>(value);
     } else {
-      append_utf8(out, value);
+      core::append_utf8(out, value);
     }
     advance(skip + digits);
     return {};

@@ -1,5 +1,7 @@
 #include "templates/value.h"
 
+#include "core/utf8.h"
+
 #include <charconv>
 #include <cmath>
 #include <fmt/format.h>
@@ -85,21 +87,7 @@ std::string utf8_of(int64_t code_point) {
   auto c = static_cast<uint32_t>(code_point);
   if (code_point < 0 || code_point > 0x10ffff || (c >= 0xd800 && c < 0xe000)) c = 0xfffd;
   std::string out;
-  if (c < 0x80) {
-    out += static_cast<char>(c);
-  } else if (c < 0x800) {
-    out += static_cast<char>(0xc0 | (c >> 6));
-    out += static_cast<char>(0x80 | (c & 0x3f));
-  } else if (c < 0x10000) {
-    out += static_cast<char>(0xe0 | (c >> 12));
-    out += static_cast<char>(0x80 | ((c >> 6) & 0x3f));
-    out += static_cast<char>(0x80 | (c & 0x3f));
-  } else {
-    out += static_cast<char>(0xf0 | (c >> 18));
-    out += static_cast<char>(0x80 | ((c >> 12) & 0x3f));
-    out += static_cast<char>(0x80 | ((c >> 6) & 0x3f));
-    out += static_cast<char>(0x80 | (c & 0x3f));
-  }
+  core::append_utf8(out, c);
   return out;
 }
 

@@ -2,6 +2,7 @@
 
 #include "agent/collectors/table.h"
 #include "agent/text_file.h"
+#include "core/text.h"
 
 #include <algorithm>
 #include <map>
@@ -76,10 +77,7 @@ class OsCollector final : public Collector {
       const std::string_view line = take_line(rest);
       const size_t equals = line.find('=');
       if (equals == line.npos || line.starts_with('#')) continue;
-      std::string key(line.substr(0, equals));
-      std::transform(key.begin(), key.end(), key.begin(), [](char c) {
-        return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-      });
+      const std::string key = core::lower(line.substr(0, equals));
       const auto field = std::find(std::begin(kFields), std::end(kFields), key);
       if (field != std::end(kFields)) values_[*field] = unquoted(line.substr(equals + 1));
     }
