@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import socket
 import struct
 import subprocess
@@ -319,8 +320,10 @@ def test_an_unwritable_data_path_is_refused_with_the_path(tmp_path):
     locked = tmp_path / "locked"
     locked.mkdir()
     locked.chmod(0o555)
+    # A copy, because the repository may lie where only its owner may look.
+    program = shutil.copy(BINARY, tmp_path / "petrel")
     outcome = subprocess.run(
-        as_nobody([str(BINARY), f"--web.listen-address=127.0.0.1:{free_port()}", f"--storage.tsdb.path={locked}/data"]),
+        as_nobody([str(program), f"--web.listen-address=127.0.0.1:{free_port()}", f"--storage.tsdb.path={locked}/data"]),
         cwd="/", capture_output=True, text=True, timeout=20, check=False)
     assert outcome.returncode > 0
     assert str(locked) in outcome.stderr and "ermission denied" in outcome.stderr, outcome.stderr

@@ -30,10 +30,11 @@ if [ -z "${FRESH_MACHINE_INSIDE:-}" ]; then
 fi
 
 machine=$(mktemp -d "${TMPDIR:-/tmp}/petrel-fresh.XXXXXX")
+chmod 755 "$machine"  # it is the root folder of the machine's users
 clean_up() {
   # The mounts go with the namespace, but the folder can only be removed without them.
   local mounted
-  for mounted in dev/shm dev/pts dev proc; do
+  for mounted in dev/shm dev/pts dev sys proc; do
     umount "$machine/$mounted" 2>/dev/null || umount -l "$machine/$mounted" 2>/dev/null || true
   done
   if [ $keep = 1 ]; then
@@ -55,6 +56,7 @@ make_machine() {
     { tail -20 "$machine.log" >&2; exit 1; }
   rm -f "$machine.log"
   mount -t proc proc "$machine/proc"
+  mount -t sysfs -o ro sysfs "$machine/sys"
   mount --bind /dev "$machine/dev"
   mkdir -p "$machine/dev/shm" "$machine/dev/pts"
   mount -t tmpfs -o mode=1777 tmpfs "$machine/dev/shm"
