@@ -231,9 +231,11 @@ Result<AppendSummary> Engine::append(const storage::WriteBatch& batch) {
     }
     tenant = &impl.tenant_for(batch.tenant);
   }
+  // Before it applies anything: the flush of tenants that stopped must not close the range
+  // that a returning one begins.
+  tenant->head.note_append(impl.clock.monotonic_ns());
   const std::optional<LogPosition> position =
       TRY(tenant->head.append(batch, impl.clock.now_ms(), impl.log, summary));
-  tenant->head.note_append(impl.clock.monotonic_ns());
   if (position) {
     Result<void> durable = impl.log.wait_durable(*position);
     if (!durable) {

@@ -470,6 +470,43 @@ TEST_CASE("a tenant that stops sending leaves memory and the log") {
   CHECK(world.log_->low() > 1);
 }
 
+TEST_CASE("a flush that falls into the append of a returning tenant closes nothing") {
+  // Runs the background step wherever the engine looks at the clock.
+  class BusyClock final : public core::Clock {
+   public:
+    int64_t now_ms() const override { return time_ms; }
+    int64_t monotonic_ns() const override {
+      if (Engine* const busy = std::exchange(engine, nullptr)) {
+        CHECK(busy->maintain().has_value());
+        engine = busy;
+      }
+      return time_ms * 1'000'000;
+    }
+    int64_t time_ms = kStart + kHour;
+    mutable Engine* engine = nullptr;
+  };
+  BusyClock clock;
+  core::SeededRng rng(1);
+  core::testing::SimFileSystem files({.seed = 1});
+  testing::MemoryLog log;
+  EngineOptions options;
+  options.data_dir = "data";
+  auto engine = *Engine::open(options, {files, clock, rng, log});
+  clock.engine = engine.get();
+  WriteBatch batch;
+  for (const int64_t pause_ms : {int64_t{0}, 270 * kMinute}) {
+    clock.time_ms += pause_ms;
+    for (const int64_t age_ms : {kMinute, int64_t{0}}) {
+      batch.clear();
+      batch.add(World::labels("m"), clock.time_ms - age_ms, 1);
+      const auto summary = engine->append(batch);
+      REQUIRE(summary.has_value());
+      CHECK(summary->stored == 1);
+    }
+  }
+  CHECK(engine->stats("default").blocks == 1);
+}
+
 TEST_CASE("tenants do not see each other") {
   FOR_BOTH_LOGS
   World world(kind);
