@@ -14,24 +14,6 @@ namespace {
 
 constexpr char kVersion = 1;
 
-void append_time(std::string& out, int64_t time_ms) {
-  core::append_varint(out, core::zigzag(time_ms));
-}
-
-bool take_time(std::string_view& bytes, int64_t& time_ms) {
-  uint64_t raw = 0;
-  if (!core::take_varint(bytes, raw)) return false;
-  time_ms = core::unzigzag(raw);
-  return true;
-}
-
-bool take_text(std::string_view& bytes, std::string& text) {
-  std::string_view view;
-  if (!core::take_string(bytes, view)) return false;
-  text = view;
-  return true;
-}
-
 template <typename Add>
 bool take_events(std::string_view& bytes, Add add) {
   uint64_t count = 0;
@@ -48,7 +30,7 @@ bool take_texts(std::string_view& bytes, std::vector<std::string>& texts) {
   uint64_t count = 0;
   if (!core::take_varint(bytes, count) || count > bytes.size()) return false;
   for (uint64_t i = 0; i < count; ++i) {
-    if (!take_text(bytes, texts.emplace_back())) return false;
+    if (!core::take_string(bytes, texts.emplace_back())) return false;
   }
   return true;
 }
@@ -83,9 +65,9 @@ std::string encode_group(const Group& group) {
   core::append_varint(out, group.informed.size());
   for (const std::string& integration : group.informed) core::append_string(out, integration);
   core::append_varint(out, group.next_sequence);
-  append_time(out, group.flush_at_ms);
-  append_time(out, group.last_flush_ms);
-  append_time(out, group.last_notified_ms);
+  core::append_zigzag(out, group.flush_at_ms);
+  core::append_zigzag(out, group.last_flush_ms);
+  core::append_zigzag(out, group.last_notified_ms);
   return out;
 }
 
@@ -94,7 +76,8 @@ Result<Group> decode_group(std::string_view key, std::string_view bytes) {
   std::string_view name = key;
   if (name.starts_with(kGroupPrefix)) {
     name.remove_prefix(kGroupPrefix.size());
-    const bool named = take_text(name, group.tenant) && take_text(name, group.receiver);
+    const bool named =
+        core::take_string(name, group.tenant) && core::take_string(name, group.receiver);
     group.labels = model::Labels::from_canonical(name);
     const auto add_member = [&group](AlertEvent event) {
       model::Labels labels = event.labels;
@@ -105,9 +88,10 @@ Result<Group> decode_group(std::string_view key, std::string_view bytes) {
     };
     if (named && take_version(bytes) && take_events(bytes, add_member) &&
         take_events(bytes, add_pending) && take_texts(bytes, group.informed) &&
-        core::take_varint(bytes, group.next_sequence) && take_time(bytes, group.flush_at_ms) &&
-        take_time(bytes, group.last_flush_ms) && take_time(bytes, group.last_notified_ms) &&
-        bytes.empty()) {
+        core::take_varint(bytes, group.next_sequence) &&
+        core::take_zigzag(bytes, group.flush_at_ms) &&
+        core::take_zigzag(bytes, group.last_flush_ms) &&
+        core::take_zigzag(bytes, group.last_notified_ms) && bytes.empty()) {
       return group;
     }
   }
@@ -128,8 +112,8 @@ std::string encode_delivery(const Delivery& delivery) {
   core::append_string(out, delivery.receiver);
   out.push_back(static_cast<char>(delivery.state));
   core::append_varint(out, delivery.attempt);
-  append_time(out, delivery.due_ms);
-  append_time(out, delivery.created_ms);
+  core::append_zigzag(out, delivery.due_ms);
+  core::append_zigzag(out, delivery.created_ms);
   core::append_string(out, delivery.last_error);
   core::append_string(out, delivery.body);
   return out;
@@ -137,15 +121,15 @@ std::string encode_delivery(const Delivery& delivery) {
 
 Result<Delivery> decode_delivery(std::string_view bytes) {
   Delivery one;
-  if (take_version(bytes) && take_text(bytes, one.group) &&
+  if (take_version(bytes) && core::take_string(bytes, one.group) &&
       core::take_varint(bytes, one.sequence) && core::take_varint(bytes, one.integration) &&
-      take_text(bytes, one.id) && take_text(bytes, one.receiver) && !bytes.empty() &&
-      (bytes[0] == 1 || bytes[0] == 2)) {
+      core::take_string(bytes, one.id) && core::take_string(bytes, one.receiver) &&
+      !bytes.empty() && (bytes[0] == 1 || bytes[0] == 2)) {
     one.state = static_cast<DeliveryState>(bytes[0]);
     bytes.remove_prefix(1);
-    if (core::take_varint(bytes, one.attempt) && take_time(bytes, one.due_ms) &&
-        take_time(bytes, one.created_ms) && take_text(bytes, one.last_error) &&
-        take_text(bytes, one.body) && bytes.empty()) {
+    if (core::take_varint(bytes, one.attempt) && core::take_zigzag(bytes, one.due_ms) &&
+        core::take_zigzag(bytes, one.created_ms) && core::take_string(bytes, one.last_error) &&
+        core::take_string(bytes, one.body) && bytes.empty()) {
       return one;
     }
   }

@@ -13,20 +13,6 @@ namespace {
 constexpr char kVersion = 1;
 constexpr size_t kSequenceDigits = 20;
 
-bool take_time(std::string_view& bytes, int64_t& time_ms) {
-  uint64_t raw = 0;
-  if (!core::take_varint(bytes, raw)) return false;
-  time_ms = core::unzigzag(raw);
-  return true;
-}
-
-bool take_text(std::string_view& bytes, std::string& text) {
-  std::string_view view;
-  if (!core::take_string(bytes, view)) return false;
-  text = view;
-  return true;
-}
-
 }  // namespace
 
 void append_annotations(std::string& out, const Annotations& annotations) {
@@ -42,7 +28,7 @@ bool take_annotations(std::string_view& bytes, Annotations& annotations) {
   if (!core::take_varint(bytes, count) || count > bytes.size()) return false;
   for (uint64_t i = 0; i < count; ++i) {
     auto& [name, value] = annotations.emplace_back();
-    if (!take_text(bytes, name) || !take_text(bytes, value)) return false;
+    if (!core::take_string(bytes, name) || !core::take_string(bytes, value)) return false;
   }
   return true;
 }
@@ -55,27 +41,31 @@ void append_event(std::string& out, const AlertEvent& event) {
   core::append_string(out, event.labels.bytes());
   append_annotations(out, event.annotations);
   core::append_le(out, event.value);
-  core::append_varint(out, core::zigzag(event.starts_at_ms));
-  core::append_varint(out, core::zigzag(event.ends_at_ms));
+  core::append_zigzag(out, event.starts_at_ms);
+  core::append_zigzag(out, event.ends_at_ms);
   core::append_string(out, event.generator_url);
   core::append_string(out, event.reason);
 }
 
 bool take_event(std::string_view& bytes, AlertEvent& event) {
   std::string_view labels;
-  if (!take_text(bytes, event.id) || !take_text(bytes, event.tenant) || bytes.empty()) return false;
+  if (!core::take_string(bytes, event.id) || !core::take_string(bytes, event.tenant) ||
+      bytes.empty())
+    return false;
   event.transition = static_cast<Transition>(bytes.front());
   if (event.transition != Transition::Firing && event.transition != Transition::Resolved) {
     return false;
   }
   bytes.remove_prefix(1);
-  if (!take_text(bytes, event.rule_group) || !core::take_string(bytes, labels)) return false;
+  if (!core::take_string(bytes, event.rule_group) || !core::take_string(bytes, labels))
+    return false;
   event.labels = model::Labels::from_canonical(labels);
   if (!take_annotations(bytes, event.annotations) || bytes.size() < sizeof(double)) return false;
   event.value = core::load_le<double>(bytes);
   bytes.remove_prefix(sizeof(double));
-  return take_time(bytes, event.starts_at_ms) && take_time(bytes, event.ends_at_ms) &&
-         take_text(bytes, event.generator_url) && take_text(bytes, event.reason);
+  return core::take_zigzag(bytes, event.starts_at_ms) &&
+         core::take_zigzag(bytes, event.ends_at_ms) &&
+         core::take_string(bytes, event.generator_url) && core::take_string(bytes, event.reason);
 }
 
 std::string encode_event(const AlertEvent& event) {

@@ -40,6 +40,17 @@ inline bool take_varint(std::string_view& bytes, uint64_t& value) {
   return false;
 }
 
+inline void append_zigzag(std::string& out, int64_t value) {
+  append_varint(out, zigzag(value));
+}
+
+inline bool take_zigzag(std::string_view& bytes, int64_t& value) {
+  uint64_t raw = 0;
+  if (!take_varint(bytes, raw)) return false;
+  value = unzigzag(raw);
+  return true;
+}
+
 // A varint length followed by that many bytes.
 inline void append_string(std::string& out, std::string_view text) {
   append_varint(out, text.size());
@@ -51,6 +62,13 @@ inline bool take_string(std::string_view& bytes, std::string_view& text) {
   if (!take_varint(bytes, size) || size > bytes.size()) return false;
   text = bytes.substr(0, size);
   bytes.remove_prefix(size);
+  return true;
+}
+
+inline bool take_string(std::string_view& bytes, std::string& text) {
+  std::string_view view;
+  if (!take_string(bytes, view)) return false;
+  text = view;
   return true;
 }
 

@@ -28,24 +28,6 @@ std::string hash_hex(std::string_view bytes) {
   return fmt::format("{:016x}{:016x}", a, b);
 }
 
-void append_time(std::string& out, int64_t time_ms) {
-  core::append_varint(out, core::zigzag(time_ms));
-}
-
-bool take_time(std::string_view& bytes, int64_t& time_ms) {
-  uint64_t raw = 0;
-  if (!core::take_varint(bytes, raw)) return false;
-  time_ms = core::unzigzag(raw);
-  return true;
-}
-
-bool take_text(std::string_view& bytes, std::string& text) {
-  std::string_view view;
-  if (!core::take_string(bytes, view)) return false;
-  text = view;
-  return true;
-}
-
 }  // namespace
 
 AlertView Alert::view() const {
@@ -87,8 +69,9 @@ Result<AlertKey> parse_alert_key(std::string_view key, std::string_view tenant) 
   if (key.starts_with(prefix)) {
     std::string_view rest = key.substr(prefix.size());
     RuleId& rule = result.rule;
-    if (take_text(rest, rule.file) && take_text(rest, rule.group) && take_text(rest, rule.rule) &&
-        take_text(rest, rule.label_bytes) && core::take_varint(rest, rule.nth)) {
+    if (core::take_string(rest, rule.file) && core::take_string(rest, rule.group) &&
+        core::take_string(rest, rule.rule) && core::take_string(rest, rule.label_bytes) &&
+        core::take_varint(rest, rule.nth)) {
       result.labels = model::Labels::from_canonical(rest);
       return result;
     }
@@ -102,7 +85,7 @@ std::string encode_alert(const Alert& alert, std::string_view generator_url) {
   core::append_le(out, alert.value);
   for (const int64_t time_ms :
        {alert.active_at_ms, alert.fired_at_ms, alert.keep_firing_since_ms, alert.resolved_at_ms}) {
-    append_time(out, time_ms);
+    core::append_zigzag(out, time_ms);
   }
   alertstore::append_annotations(out, alert.annotations);
   core::append_string(out, generator_url);
@@ -118,10 +101,11 @@ Result<AlertRecord> decode_alert(std::string_view bytes, model::Labels labels) {
     alert.state = static_cast<AlertState>(bytes[1]);
     alert.value = core::load_le<double>(bytes.substr(2));
     std::string_view rest = bytes.substr(kFixedSize);
-    if (take_time(rest, alert.active_at_ms) && take_time(rest, alert.fired_at_ms) &&
-        take_time(rest, alert.keep_firing_since_ms) && take_time(rest, alert.resolved_at_ms) &&
+    if (core::take_zigzag(rest, alert.active_at_ms) && core::take_zigzag(rest, alert.fired_at_ms) &&
+        core::take_zigzag(rest, alert.keep_firing_since_ms) &&
+        core::take_zigzag(rest, alert.resolved_at_ms) &&
         alertstore::take_annotations(rest, alert.annotations) &&
-        take_text(rest, record.generator_url) && rest.empty()) {
+        core::take_string(rest, record.generator_url) && rest.empty()) {
       return record;
     }
   }
@@ -143,7 +127,7 @@ std::string slot_key(std::string_view tenant, std::string_view file, std::string
 
 std::string encode_slot(int64_t slot_ms) {
   std::string out(1, kVersion);
-  append_time(out, slot_ms);
+  core::append_zigzag(out, slot_ms);
   return out;
 }
 
@@ -151,7 +135,7 @@ Result<int64_t> decode_slot(std::string_view bytes) {
   int64_t slot_ms = 0;
   if (!bytes.empty() && bytes[0] == kVersion) {
     bytes.remove_prefix(1);
-    if (take_time(bytes, slot_ms) && bytes.empty()) return slot_ms;
+    if (core::take_zigzag(bytes, slot_ms) && bytes.empty()) return slot_ms;
   }
   return core::fail(ErrorCode::Corruption, "alert store: malformed record of a slot");
 }
@@ -171,8 +155,8 @@ alertstore::AlertEvent make_event(std::string_view tenant, const RuleId& rule, c
   event.generator_url = generator_url;
   event.reason = reason;
   std::string identity = alert_key(tenant, rule, alert.labels);
-  append_time(identity, alert.active_at_ms);
-  append_time(identity, alert.fired_at_ms);
+  core::append_zigzag(identity, alert.active_at_ms);
+  core::append_zigzag(identity, alert.fired_at_ms);
   identity.push_back(static_cast<char>(event.transition));
   event.id = hash_hex(identity);
   return event;

@@ -4,6 +4,7 @@
 #include "core/metrics.h"
 #include "core/utf8.h"
 #include "core/varint.h"
+#include "templates/functions.h"
 
 #include <algorithm>
 #include <fmt/format.h>
@@ -27,22 +28,6 @@ uint64_t hash_of(std::string_view text) {
   // Short names differ in the low bits only; spread them (the finaliser of SplitMix64).
   hash = (hash ^ (hash >> 30)) * 0xbf58476d1ce4e5b9ULL;
   return hash ^ (hash >> 31);
-}
-
-std::string url_escape(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                       c == '-' || c == '_' || c == '.' || c == '~';
-    if (plain) {
-      out += c;
-    } else if (c == ' ') {
-      out += '+';
-    } else {
-      out += fmt::format("%{:02X}", static_cast<uint8_t>(c));
-    }
-  }
-  return out;
 }
 
 std::string label_bytes_of(const alertstore::Annotations& pairs) {
@@ -122,7 +107,7 @@ Group::Group(GroupSpec spec, GroupContext context)
     rule.spec = &one;
     rule.id = std::move(id);
     rule.generator_url = fmt::format("{}/graph?g0.expr={}&g0.tab=1", context_.options.external_url,
-                                     url_escape(one.expression));
+                                     templates::query_escape(one.expression));
     RuleView& shown = view_.rules.emplace_back();
     shown.kind = one.kind;
     shown.name = one.name;

@@ -285,21 +285,6 @@ Result<Value> strip_domain(Arguments arguments, const Data&) {
   return Value(parts && !parts->port.empty() ? first + ":" + parts->port : first);
 }
 
-std::string query_escape(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    const auto byte = static_cast<uint8_t>(c);
-    if (std::isalnum(byte) != 0 || c == '-' || c == '_' || c == '.' || c == '~') {
-      out += c;
-    } else if (c == ' ') {
-      out += '+';
-    } else {
-      out += fmt::format("%{:02X}", byte);
-    }
-  }
-  return out;
-}
-
 Result<Value> urlquery(Arguments arguments, const Data&) {
   return Value(query_escape(print_all(arguments)));
 }
@@ -615,6 +600,22 @@ constexpr Function kFunctions[] = {
 };
 
 }  // namespace
+
+std::string query_escape(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                       c == '-' || c == '_' || c == '.' || c == '~';
+    if (plain) {
+      out += c;
+    } else if (c == ' ') {
+      out += '+';
+    } else {
+      out += fmt::format("%{:02X}", static_cast<uint8_t>(c));
+    }
+  }
+  return out;
+}
 
 const Function* find_function(std::string_view name) {
   for (const Function& function : kFunctions) {

@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <span>
+#include <string>
 #include <string_view>
 
 namespace templates {
@@ -25,5 +26,8 @@ const Function* find_function(std::string_view name);
 
 // $labels, $externalLabels, ...: the root value of a template.
 Value root_value(const Data& data);
+
+// For a query in an address, as Go's url.QueryEscape.
+std::string query_escape(std::string_view text);
 
 }  // namespace templates
