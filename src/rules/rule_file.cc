@@ -88,6 +88,10 @@ class Reader {
     std::set<std::string> names;
     for (const Yaml& node : list.items) {
       if (!is_mapping(node, "a group")) continue;
+      if (node.find("alert") != nullptr || node.find("record") != nullptr) {
+        error(node, "expected a group, with name and rules, not a rule");
+        continue;
+      }
       GroupSpec spec = group(node);
       if (!spec.name.empty() && !names.insert(spec.name).second) {
         error(*node.find("name"), fmt::format("group \"{}\" is repeated in this file", spec.name));

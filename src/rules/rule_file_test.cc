@@ -86,6 +86,13 @@ TEST_CASE("the plain list of groups loads as written") {
         "web1 is busy: 0.9");
 }
 
+TEST_CASE("a list of rules where groups belong is told in one line per rule") {
+  const RuleFile file = read("- alert: a\n  expr: up == 0\n- record: b\n  expr: up\n");
+  CHECK(file.errors ==
+        std::vector<std::string>{"r.yml:1:3: expected a group, with name and rules, not a rule",
+                                 "r.yml:3:3: expected a group, with name and rules, not a rule"});
+}
+
 TEST_CASE("all keys of groups and rules are read; rule labels win over those of the group") {
   const RuleFile file = read(R"(
 groups:

@@ -114,7 +114,7 @@ Result<void> RuleManager::State::load(const std::vector<RuleText>& files) {
   Parsed parsed = parse_files(files, parts.check_expression, options.strict);
   std::set<std::pair<std::string, std::string>> names;
   for (const GroupSpec& group : parsed.groups) {
-    if (!names.emplace(group.file, group.name).second) {
+    if (!group.name.empty() && !names.emplace(group.file, group.name).second) {
       parsed.errors.push_back(fmt::format("{}: the file is listed twice", group.file));
       break;
     }

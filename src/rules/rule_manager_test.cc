@@ -377,6 +377,11 @@ TEST_CASE("a reload replaces all or nothing") {
   REQUIRE_FALSE(refused);
   CHECK(refused.error().code == ErrorCode::InvalidArgument);
   CHECK(refused.error().message == "s.yml:2:3: unknown field \"x\" in group");
+  // Two groups without a name are no file that is listed twice.
+  const auto unnamed = process.manager.load({{"s.yml", "- rules: []\n- rules: []\n"}});
+  REQUIRE_FALSE(unnamed);
+  CHECK(unnamed.error().message ==
+        "s.yml:1:3: a group needs a name\ns.yml:2:3: a group needs a name");
   CHECK(process.rule().name == "Down");
 }
 
