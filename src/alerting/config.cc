@@ -209,6 +209,13 @@ class Reader {
       return fail(*node.find("receiver"),
                   fmt::format("receiver \"{}\" is not defined", route.receiver));
     }
+    // Without a channel at all it is meant to swallow pages; with only such it is not.
+    if (unreachable_.contains(route.receiver)) {
+      return fail(*node.find("receiver"),
+                  fmt::format("receiver \"{}\" has only channels that are not built yet, its pages "
+                              "would reach nobody; give it webhook_configs",
+                              route.receiver));
+    }
     TRY(duration(node, "group_wait", route.group_wait_ms, true));
     TRY(duration(node, "group_interval", route.group_interval_ms, false));
     TRY(duration(node, "repeat_interval", route.repeat_interval_ms, false));
@@ -257,6 +264,10 @@ class Reader {
           receiver.webhooks.push_back(std::move(webhook));
         }
       }
+      const bool has_unbuilt = std::ranges::any_of(item.members, [](const auto& member) {
+        return member.first.text.ends_with("_configs") && holds(kReceiverKnown, member.first.text);
+      });
+      if (has_unbuilt && receiver.webhooks.empty()) unreachable_.insert(receiver.name);
       loaded_.config.receivers.push_back(std::move(receiver));
     }
     return {};
@@ -316,6 +327,7 @@ class Reader {
 
   std::string_view file_;
   LoadedConfig loaded_;
+  std::set<std::string> unreachable_;  // receivers whose every channel is not built yet
 };
 
 }  // namespace

@@ -84,7 +84,7 @@ TEST_CASE("known keys that have no effect yet are listed with their place") {
   const LoadedConfig loaded = must(
       "global: {slack_api_url: x}\n"
       "route:\n  receiver: w\n  routes: [{receiver: w}]\n"
-      "receivers: [{name: w, slack_configs: [{channel: c}]}]\n"
+      "receivers: [{name: w, slack_configs: [{channel: c}], webhook_configs: [{url: http://h/}]}]\n"
       "inhibit_rules: []\n");
   std::string all;
   for (const std::string& one : loaded.unsupported) all += one + "\n";
@@ -93,6 +93,14 @@ TEST_CASE("known keys that have no effect yet are listed with their place") {
         "etc/am.yml:1:10: slack_api_url in global\n"
         "etc/am.yml:5:23: slack_configs in receiver\n"
         "etc/am.yml:4:3: routes in route\n");
+}
+
+TEST_CASE("alerts are not routed to where nobody would hear of them") {
+  CHECK(
+      error_of("route: {receiver: w}\nreceivers: [{name: w, slack_configs: [{channel: c}]}]\n") ==
+      "am.yml:1:19: receiver \"w\" has only channels that are not built yet, its pages would reach "
+      "nobody; give it webhook_configs");
+  must("route: {receiver: w}\nreceivers: [{name: w}]\n");  // on purpose
 }
 
 TEST_CASE("errors name file, line and column") {
