@@ -22,9 +22,32 @@ bool take_field(std::string_view& bytes, char tag, std::string_view& content) {
   return core::take_string(bytes, content);
 }
 
+// The form that nearly every label has: name, then value, all lengths below 128.
+bool take_short_label(std::string_view& bytes, Label& label) {
+  constexpr size_t kHead = 4;  // tag and length of the label, tag and length of its name
+  if (bytes.size() < kHead + 2) return false;
+  const auto length_at = [bytes](size_t i) { return static_cast<uint8_t>(bytes[i]); };
+  const size_t inner = length_at(1);
+  const size_t name_size = length_at(3);
+  const size_t value_at = kHead + name_size;  // of its tag
+  if (inner >= 128 || name_size >= 128 || 2 + inner > bytes.size() || value_at + 2 > 2 + inner) {
+    return false;
+  }
+  const size_t value_size = length_at(value_at + 1);
+  if (bytes[0] != kLabelTag || bytes[2] != kNameTag || bytes[value_at] != kValueTag ||
+      value_at + 2 + value_size != 2 + inner) {
+    return false;
+  }
+  label.name = bytes.substr(kHead, name_size);
+  label.value = bytes.substr(value_at + 2, value_size);
+  bytes.remove_prefix(2 + inner);
+  return true;
+}
+
 // Reads one Label; its fields may come in any order or be absent, as protobuf allows.
 // Fields other than name and value are not accepted: nobody sends them.
 bool take_label(std::string_view& bytes, Label& label) {
+  if (take_short_label(bytes, label)) return true;
   std::string_view inner;
   if (!take_field(bytes, kLabelTag, inner)) return false;
   label = {};
@@ -125,9 +148,19 @@ std::string LabelsView::to_string() const {
 }
 
 int compare(LabelsView a, LabelsView b) {
-  if (a.bytes() == b.bytes()) return 0;
-  auto left = a.begin();
-  auto right = b.begin();
+  // Labels that lie before the first different byte are equal: skip them unread.
+  const size_t size = std::min(a.bytes().size(), b.bytes().size());
+  const char* data = a.bytes().data();
+  const auto differ =
+      static_cast<size_t>(std::mismatch(data, data + size, b.bytes().data()).first - data);
+  size_t same = 0;
+  while (same + 2 <= differ) {
+    const auto length = static_cast<uint8_t>(data[same + 1]);
+    if (length >= 128 || same + 2 + length > differ) break;
+    same += 2 + size_t{length};
+  }
+  auto left = LabelsView(a.bytes().substr(same)).begin();
+  auto right = LabelsView(b.bytes().substr(same)).begin();
   for (; left != a.end() && right != b.end(); ++left, ++right) {
     if (const int order = left->name.compare(right->name); order != 0) return order;
     if (const int order = left->value.compare(right->value); order != 0) return order;

@@ -61,6 +61,11 @@ TEST_CASE("label bytes cut anywhere are either whole labels or malformed") {
 TEST_CASE("order is by name and value pairs, shorter first") {
   const std::vector<Labels> sorted = {Labels::of({}), Labels::of({{"a", "1"}}),
                                       Labels::of({{"a", "1"}, {"b", "1"}}),
+                                      Labels::of({{"a", "1"}, {"b", "1"}, {"c", "1"}}),
+                                      Labels::of({{"a", "1"}, {"b", "10"}}),
+                                      Labels::of({{"a", "1"}, {"b", "2"}}),
+                                      Labels::of({{"a", "1"}, {"bb", "1"}}),
+                                      Labels::of({{"a", "10"}, {"b", "0"}}),
                                       Labels::of({{"a", "2"}}), Labels::of({{"b", "0"}})};
   for (size_t i = 0; i < sorted.size(); ++i) {
     for (size_t k = 0; k < sorted.size(); ++k) {

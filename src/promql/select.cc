@@ -23,7 +23,8 @@ class Reader {
     request_.range = {shift.of(context.steps.start_ms) - window_ms + 1,
                       shift.of(context.steps.last()) + 1};
     request_.step_ms = context.steps.count > 1 ? context.steps.step_ms : 0;
-    request_.sorted = true;
+    // In the source's own order: results are sorted once at the end, by fewer labels.
+    request_.sorted = false;
   }
 
   // False at the end; else index() is the next series of batch().
