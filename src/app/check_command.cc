@@ -67,9 +67,12 @@ bool check_config(const std::string& path, const std::string& text) {
 int run_check(const std::vector<std::string>& arguments) {
   const bool config = !arguments.empty() && arguments[0] == "config";
   const bool rules = !arguments.empty() && arguments[0] == "rules";
-  if ((!config && !rules) || arguments.size() < 2) {
-    std::fprintf(stderr, "usage: petrel check rules FILE...\n       petrel check config FILE...\n");
-    return kUsage;
+  const bool help =
+      !arguments.empty() && (arguments.back() == "--help" || arguments.back() == "-h");
+  if (help || (!config && !rules) || arguments.size() < 2) {
+    std::fprintf(help ? stdout : stderr,
+                 "usage: petrel check rules FILE...\n       petrel check config FILE...\n");
+    return help ? 0 : kUsage;
   }
   core::PosixFileSystem disk;
   bool good = true;
