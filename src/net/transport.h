@@ -1,5 +1,5 @@
 // The Transport seam: outgoing HTTP requests of notifiers and discovery. Embedded
-// form: libcurl on its own thread; simulated form: net/testing/fake_transport.h.
+// form: libcurl on its own thread; simulated: the receiver of alerting/notifier_test.cc.
 
 #pragma once
 
