@@ -109,6 +109,24 @@ def test_metadata_that_prometheus_sends_is_served(quiet):
     assert entry["type"] == "counter" and entry["help"] == "Requests."
 
 
+def test_a_refusal_says_when_the_sample_is_from_and_what_would_be_taken(quiet):
+    pushed(quiet.call("/api/v1/import/lines", data=f"cpu.load host=a {NOW} 1".encode()))
+
+    def refused(time_s, value):
+        answer = quiet.call("/api/v1/import/lines", data=f"cpu.load host=a {time_s} {value}".encode())
+        assert answer.status == 400
+        return json.loads(answer.text)["error"].splitlines()[1]
+
+    def utc(time_s):
+        return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(time_s))
+
+    old = refused(1613707265, 50)
+    assert '{"cpu.load", host="a"} at 1613707265000 (2021-02-19T04:01:05Z): too old' in old
+    assert f"from {utc(NOW - 3600)}" in old, "the out-of-order window"
+    assert f"({utc(NOW + 7200)}Z): too far ahead of the clock" in refused(NOW + 7200, 1)
+    assert "another value is stored for this time" in refused(NOW, 2)
+
+
 def test_everything_is_there_after_a_kill(quiet):
     series = [({"__name__": "kept", "n": str(n)}, [(NOW * 1000 + k, float(n * k)) for k in range(10)]) for n in range(500)]
     pushed(quiet.write(series))

@@ -74,7 +74,7 @@ bool take_offset(std::string_view& text, int64_t& offset_minutes) {
 
 std::string format_rfc3339(int64_t time_ms) {
   const int64_t millis = ((time_ms % 1000) + 1000) % 1000;
-  const time_t seconds = (time_ms - millis) / 1000;
+  const time_t seconds = time_ms / 1000 - (time_ms % 1000 < 0 ? 1 : 0);
   tm utc{};
   gmtime_r(&seconds, &utc);
   std::string text = fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}", utc.tm_year + 1900,

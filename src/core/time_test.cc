@@ -1,6 +1,7 @@
 #include "core/time.h"
 
 #include <doctest/doctest.h>
+#include <limits>
 #include <utility>
 #include <vector>
 
@@ -43,6 +44,7 @@ TEST_CASE("RFC 3339 times are read with offset and fraction and printed in UTC")
   CHECK(format_rfc3339(1'435'781'451'781) == "2015-07-01T20:10:51.781Z");
   CHECK(format_rfc3339(0) == "1970-01-01T00:00:00Z");
   CHECK(format_rfc3339(-1) == "1969-12-31T23:59:59.999Z");
+  CHECK(format_rfc3339(std::numeric_limits<int64_t>::min()) == "-292275055-05-16T16:47:04.192Z");
   for (const char* text :
        {"", "2015-07-01", "2015-13-01T00:00:00Z", "2023-02-29T00:00:00Z", "2015-07-01T24:00:00Z",
         "2015-07-01T00:00:00", "2015-07-01T00:00:00.Z"}) {

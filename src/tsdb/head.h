@@ -171,6 +171,7 @@ class Head {
                        std::string_view labels, storage::AppendSummary& summary);
   void judge_metadata(const storage::WriteBatch& batch);
   core::Result<void> commit_piece(storage::Log& log);
+  std::string why_refused(storage::RefusalReason reason) const;
   void refuse(storage::AppendSummary& summary, storage::RefusalReason reason, const Series& series,
               int64_t time_ms) const;
   const model::Histogram* find_histogram(const SeriesExtra& extra, int64_t time_ms) const;

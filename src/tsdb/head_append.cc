@@ -1,6 +1,7 @@
 // Judging and applying: the way into the head.
 
 #include "core/metrics.h"
+#include "core/time.h"
 #include "tsdb/head.h"
 
 #include <algorithm>
@@ -112,12 +113,30 @@ std::string Head::labels_of(const Series& series) const {
   return bytes;
 }
 
+// For a person: what would have been taken.
+std::string Head::why_refused(RefusalReason reason) const {
+  switch (reason) {
+    case RefusalReason::TooOld:
+      return "too old, samples are taken from " + core::format_rfc3339(horizon_ms_) + " on";
+    case RefusalReason::TooFarAhead:
+      return "too far ahead of the clock, samples are taken until " +
+             core::format_rfc3339(now_ms_ + options_.ahead_max_ms);
+    case RefusalReason::OutOfOrder:
+      return "older than the newest of its series, such samples are taken from " +
+             core::format_rfc3339(late_horizon_ms_) + " on";
+    case RefusalReason::Conflict:
+      return "another value is stored for this time";
+    default:
+      return std::string(storage::refusal_reason_name(reason));
+  }
+}
+
 void Head::refuse(AppendSummary& summary, RefusalReason reason, const Series& series,
                   int64_t time_ms) const {
   std::string example;
   if (summary.examples.size() < AppendSummary::kExamplesMax) {
-    example = fmt::format("{} at {}: {}", model::LabelsView(labels_of(series)).to_string(), time_ms,
-                          storage::refusal_reason_name(reason));
+    example = fmt::format("{} at {} ({}): {}", model::LabelsView(labels_of(series)).to_string(),
+                          time_ms, core::format_rfc3339(time_ms), why_refused(reason));
   }
   summary.refuse(reason, 1, std::move(example));
 }
