@@ -31,7 +31,7 @@ namespace tsdb {
 
 struct EngineOptions {
   std::string data_dir;
-  int64_t retention_ms = 7LL * 24 * 3'600'000;     // from the newest sample; 0: for ever
+  int64_t retention_ms = 7LL * 24 * 3'600'000;     // from the newest block's end; 0: for ever
   int64_t block_range_ms = 2LL * 3'600'000;        // blocks start at multiples of it
   int64_t out_of_order_window_ms = 3'600'000;      // behind the tenant's newest sample
   int64_t ahead_max_ms = 600'000;                  // before the wall clock

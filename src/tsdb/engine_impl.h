@@ -110,7 +110,7 @@ struct Engine::Impl {
   Manifest manifest;          // protected by maintain_mutex after recover()
   struct Flushed {
     Tenant* tenant = nullptr;
-    BlockMeta meta;  // number 0: the range held nothing that was kept
+    BlockMeta meta;
     std::shared_ptr<Block> block;
   };
   std::vector<Flushed> flushed;  // written in this step, not yet in the manifest

@@ -209,7 +209,6 @@ Result<MaintainReport> Engine::Impl::maintain(bool everything) {
     flush_failures().add();
     // What was written but not published: the range stays closed and is flushed again.
     for (const Flushed& one : flushed) {
-      if (one.meta.number == 0) continue;
       (void)files.remove(blocks_dir() + "/" + one.meta.file_name());
     }
     flushed.clear();
@@ -241,18 +240,12 @@ Result<void> Engine::Impl::flush_tenant(Tenant& tenant, bool everything) {
 
 Result<void> Engine::Impl::flush_range(Tenant& tenant, TimeRange range) {
   const int64_t started_ns = clock.monotonic_ns();
-  const int64_t newest = tenant.head.newest_ms(clock.now_ms());
   tenant.head.close_before(range.end_ms);
   Flushed done;
   done.tenant = &tenant;
   done.meta.tenant = tenant.head.tenant();
   done.meta.start_ms = range.start_ms;
   done.meta.end_ms = range.end_ms;
-  const bool expired = options.retention_ms != 0 && range.end_ms <= newest - options.retention_ms;
-  if (expired) {
-    flushed.push_back(std::move(done));
-    return {};
-  }
 
   SortedSeries sorted = sort_series(tenant.head, range);
   done.meta.number = manifest.next_number++;
@@ -330,7 +323,7 @@ Result<void> Engine::Impl::publish_flushed(MaintainReport& report) {
   for (const Flushed& one : flushed) {
     const auto closed = next.closed_before_ms.try_emplace(one.meta.tenant, one.meta.end_ms).first;
     closed->second = std::max(closed->second, one.meta.end_ms);
-    if (one.block != nullptr) next.blocks.push_back(one.meta);
+    next.blocks.push_back(one.meta);
   }
   // If this fails nobody knows which manifest a restart will find: both must find their
   // files.
@@ -341,13 +334,11 @@ Result<void> Engine::Impl::publish_flushed(MaintainReport& report) {
   static core::Counter& bytes =
       core::counter("petrel_tsdb_flushed_bytes_total", "Bytes of blocks written from the head.");
   for (const Flushed& one : stored) {
-    if (one.block != nullptr) {
-      Blocks blocks = *one.tenant->blocks();
-      blocks.push_back(one.block);
-      one.tenant->set_blocks(std::move(blocks));
-      bytes.add(static_cast<double>(one.meta.size_bytes));
-      ++report.blocks_written;
-    }
+    Blocks blocks = *one.tenant->blocks();
+    blocks.push_back(one.block);
+    one.tenant->set_blocks(std::move(blocks));
+    bytes.add(static_cast<double>(one.meta.size_bytes));
+    ++report.blocks_written;
     one.tenant->head.hide_before(one.meta.end_ms);
   }
 
@@ -367,7 +358,12 @@ Result<uint32_t> Engine::Impl::delete_expired() {
   Manifest next = manifest;
   std::vector<BlockMeta> gone;
   for (Tenant* tenant : all_tenants()) {
-    const int64_t newest = tenant->head.newest_ms(clock.now_ms());
+    // Counted from the newest sample in a block, not in the head: one sample that came
+    // while the wall clock ran years ahead must not delete everything else.
+    int64_t newest = kNoTime;
+    for (const BlockMeta& meta : manifest.blocks) {
+      if (meta.tenant == tenant->head.tenant()) newest = std::max(newest, meta.max_time_ms);
+    }
     if (newest == kNoTime) continue;
     std::erase_if(next.blocks, [&](const BlockMeta& meta) {
       if (meta.tenant != tenant->head.tenant()) return false;

@@ -437,7 +437,7 @@ TEST_CASE("a reader that began before a flush reads on undisturbed") {
   CHECK(world.read().size() == 300);
 }
 
-TEST_CASE("blocks past retention are deleted, counted from the newest sample") {
+TEST_CASE("blocks past retention are deleted, counted from the newest sample in a block") {
   World world(LogKind::Embedded);
   world.options_.retention_ms = 10 * kHour;
   for (int hour = 0; hour < 30; ++hour) {
@@ -445,11 +445,36 @@ TEST_CASE("blocks past retention are deleted, counted from the newest sample") {
     world.clock_.advance_ms(kHour);
     world.maintain();
   }
+  CHECK(world.read().at("m").front().first == kStart + 16 * kHour);
+  CHECK(world.files_.list("data/blocks")->size() == world.engine().stats("default").blocks);
+  world.clock_.advance_ms(1000 * kHour);  // the rest is sealed
+  world.maintain();
   const auto samples = world.read().at("m");
   CHECK(samples.front().first == kStart + 18 * kHour);
-  CHECK(world.files_.list("data/blocks")->size() == world.engine().stats("default").blocks);
   world.clock_.advance_ms(1000 * kHour);  // nothing new: nothing goes
   world.maintain();
+  CHECK(world.read().at("m") == samples);
+}
+
+TEST_CASE("a wall clock that runs ahead for a minute does not delete what is there") {
+  World world(LogKind::SelfContained);
+  world.options_.retention_ms = 100 * kHour;
+  for (int minute = 0; minute < 8 * 60; ++minute) {
+    world.append("m", kStart + minute * kMinute, minute);
+    world.clock_.advance_ms(kMinute);
+    if (minute % 60 == 0) world.maintain();
+  }
+  auto samples = world.read().at("m");
+  REQUIRE(samples.size() == 8 * 60);
+  const int64_t present = world.clock_.now_ms();
+  world.clock_.jump_to_ms(present + 1000 * kHour);
+  world.append("m", present + 1000 * kHour, 1);
+  world.maintain();
+  world.clock_.jump_to_ms(present + kMinute);
+  world.maintain();
+  samples.emplace_back(present + 1000 * kHour, 1);
+  CHECK(world.read().at("m") == samples);
+  world.open();
   CHECK(world.read().at("m") == samples);
 }
 
