@@ -98,3 +98,15 @@ def test_what_was_collected_is_still_there_after_a_restart(petrel, tmp_path):
     server.start()
     assert server.query("node_boot_time_seconds", at) == before
     assert server.value('count({__name__=~"node_.+"})', at) == series
+
+
+def test_the_start_tells_how_many_rules_run_and_whether_anyone_hears_of_them(petrel, tmp_path):
+    lines = ("- name: up", "  rules:", "  - {alert: down, expr: up == 0}", "  - {alert: b, expr: up}")
+    (tmp_path / "rules.yml").write_text("\n".join(lines))
+    rules = ("--no-rules.default", "--no-collector.host", f"--rules.file={tmp_path}/rules.yml")
+    silent = petrel(*rules)
+    wait_for(lambda: "rules=2" in silent.log(), 5, "the number of rules")
+    assert "sent to nobody" in silent.log()
+    heard = petrel(*rules, "--alerting.webhook-url=http://127.0.0.1:9/page")
+    wait_for(lambda: "rules=2" in heard.log(), 5, "the number of rules")
+    assert "sent to nobody" not in heard.log()

@@ -1,9 +1,11 @@
 // petrel: serves by default, or runs a subcommand.
 
+#include "alerting/config.h"
 #include "app/commands.h"
 #include "app/flags.h"
 #include "app/node.h"
 #include "core/log.h"
+#include "rules/rule_manager.h"
 
 #include <csignal>
 #include <cstdio>
@@ -41,6 +43,17 @@ void log_started(const app::Node& node) {
                               : fmt::format("http://{}:{}/", shown, node.server->port())},
        {"version", app::petrel_version()},
        {"data", node.flags.data_path}});
+  if (!node.rules) return;
+  size_t rules = 0;
+  for (const rules::GroupView& group : node.rules->snapshot().groups) rules += group.rules.size();
+  const alerting::Config& alerting = node.loaded.alerting.config;
+  const alerting::Receiver* const receiver = alerting.find_receiver(alerting.route.receiver);
+  const bool is_heard = receiver != nullptr && !receiver->webhooks.empty();
+  core::log_info("rules",
+                 is_heard ? "rules are evaluated"
+                          : "rules are evaluated, their alerts are shown and sent to nobody; "
+                            "--alerting.webhook-url sends them",
+                 {{"rules", rules}});
 }
 
 int serve(app::Flags flags) {
