@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 #include <mutex>
 #include <shared_mutex>
+#include <stop_token>
 #include <unordered_map>
 
 namespace api {
@@ -139,6 +140,7 @@ struct Api::Impl {
 
   std::atomic<int64_t> reloaded_at_ms;
   std::atomic<bool> reload_succeeded = true;
+  std::stop_source stop;
 };
 
 Api::Impl::Impl(ApiOptions given, const core::Clock& the_clock, StaticAssets the_assets)
@@ -172,6 +174,7 @@ Response Api::Impl::handle(const Request& request) {
   const int64_t started_ns = clock.monotonic_ns();
   Call call{
       .request = request, .options = options, .clock = clock, .assets = assets, .argument = {}};
+  call.stop = stop.get_token();
   call.is_ready = is_ready;
   call.reloaded_at_ms = reloaded_at_ms;
   call.reload_succeeded = reload_succeeded;
@@ -283,6 +286,10 @@ void Api::set_services(Services services) {
   const std::unique_lock lock(impl_->services_mutex);
   impl_->services = std::move(services);
   impl_->is_ready = true;
+}
+
+void Api::cancel_queries() {
+  impl_->stop.request_stop();
 }
 
 void Api::clear_services() {

@@ -109,6 +109,8 @@ class Api {
   // Ready from here on. Until then, and after clear_services(), routes that need a
   // service answer 503 and /-/ready too.
   void set_services(Services services);
+  // Queries under way, and those that still come, end as cancelled.
+  void cancel_queries();
   // New requests find no services; returns when none uses the old ones any more.
   void clear_services();
   bool is_ready() const;

@@ -32,6 +32,7 @@ promql::ParseOptions parse_options(const Call& call) {
 Result<promql::QueryOptions> query_options(const Call& call) {
   promql::QueryOptions options;
   options.tenant = call.tenant;
+  options.stop = call.stop;
   if (const std::string_view text = call.param("timeout"); !text.empty()) {
     const Result<int64_t> timeout_ns = parse_duration_ns(text);
     if (!timeout_ns) {

@@ -88,6 +88,13 @@ TEST_CASE("Bad query parameters are named as Prometheus names them") {
   CHECK(range("start=0&end=11000&step=1").starts_with("200 "));
 }
 
+TEST_CASE("Queries end as cancelled when the server stops") {
+  QueryFixture fixture;
+  fixture.api.cancel_queries();
+  CHECK(fixture.text("/api/v1/query?query=m&time=1050") ==
+        failure(499, "canceled", "query was canceled in expression evaluation"));
+}
+
 TEST_CASE("A query that does not parse is bad data, one that cannot be computed is not") {
   QueryFixture fixture;
   CHECK(fixture.text("/api/v1/query?query=sum((")

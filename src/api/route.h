@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -27,6 +28,7 @@ struct Call {
   std::string_view argument;  // what stands for the '*' of the pattern
   net::Params params = {};    // of the form body, then of the URL
   model::TenantId tenant{model::kDefaultTenant};
+  std::stop_token stop = {};  // asked for when the server stops: queries end early
   bool is_ready = false;
   int64_t reloaded_at_ms = 0;    // of the last reload attempt; the start before any
   bool reload_succeeded = true;  // of the last reload attempt

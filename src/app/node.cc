@@ -207,6 +207,7 @@ Result<void> start_node(Node& node) {
 void stop_node(Node& node) {
   // New requests are refused first, so that nothing is acknowledged while parts stop.
   constexpr int64_t kGraceMs = 5'000;
+  if (node.api) node.api->cancel_queries();
   if (node.server) node.server->stop(kGraceMs);
   if (node.api) node.api->clear_services();
   const std::span<const Role> roles = role_table();
