@@ -1,13 +1,10 @@
-// Views of raw bytes and fixed-width little-endian integers, the byte order of
-// everything Petrel puts on disk.
+// Fixed-width little-endian values, the byte order of everything Petrel puts on disk.
 
 #pragma once
 
 #include <bit>
-#include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <span>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -15,16 +12,6 @@
 namespace core {
 
 static_assert(std::endian::native == std::endian::little);
-
-using Bytes = std::span<const std::byte>;
-
-inline Bytes as_bytes(std::string_view text) {
-  return {reinterpret_cast<const std::byte*>(text.data()), text.size()};
-}
-
-inline std::string_view as_text(Bytes bytes) {
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
 
 // Precondition: bytes.size() >= sizeof(T).
 template <typename T>

@@ -18,13 +18,4 @@ class Executor {
   [[nodiscard]] virtual bool post(Task task) = 0;
 };
 
-// Runs the task in the caller, for tests and for tools.
-class InlineExecutor final : public Executor {
- public:
-  bool post(Task task) override {
-    task();
-    return true;
-  }
-};
-
 }  // namespace core

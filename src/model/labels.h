@@ -15,7 +15,6 @@
 #include "core/result.h"
 
 #include <cstdint>
-#include <functional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -132,11 +131,5 @@ bool is_canonical(LabelsView labels);
 // also hold colons).
 bool is_legacy_label_name(std::string_view name);
 bool is_legacy_metric_name(std::string_view name);
-
-struct LabelsHash {
-  size_t operator()(const Labels& labels) const {
-    return std::hash<std::string_view>{}(labels.bytes());
-  }
-};
 
 }  // namespace model

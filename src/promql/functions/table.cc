@@ -180,8 +180,4 @@ const Signature* find_function(std::string_view name) {
   return found != list.end() && found->name == name ? &*found : nullptr;
 }
 
-std::span<const Signature> all_functions() {
-  return table();
-}
-
 }  // namespace promql

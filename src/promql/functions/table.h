@@ -48,6 +48,5 @@ struct Signature {
 
 // nullptr when there is none.
 const Signature* find_function(std::string_view name);
-std::span<const Signature> all_functions();
 
 }  // namespace promql
