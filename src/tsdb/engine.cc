@@ -52,7 +52,8 @@ Engine::Impl::Impl(EngineOptions given_options, EngineDeps given_deps,
       lock(std::move(given_lock)),
       hasher(given_deps.rng),
       block_cache(std::make_unique<BlockCache>(options.block_index_cache_bytes)),
-      empty_tenant("", options, hasher, next_series_id) {
+      empty_tenant("", options, hasher, next_series_id),
+      trusted_clock(given_deps.clock) {
   const auto sum = [this](const std::function<double(Tenant&)>& of) {
     return [this, of] {
       double total = 0;

@@ -7,6 +7,7 @@
 #include "tsdb/head.h"
 #include "tsdb/identity.h"
 #include "tsdb/manifest.h"
+#include "tsdb/trusted_clock.h"
 
 #include <atomic>
 #include <map>
@@ -106,8 +107,9 @@ struct Engine::Impl {
   mutable std::shared_mutex tenants_mutex;
   std::map<model::TenantId, std::unique_ptr<Tenant>, std::less<>> tenants;  // only ever grows
 
-  std::mutex maintain_mutex;  // one step at a time
-  Manifest manifest;          // protected by maintain_mutex after recover()
+  std::mutex maintain_mutex;   // one step at a time
+  Manifest manifest;           // protected by maintain_mutex after recover()
+  TrustedClock trusted_clock;  // protected by maintain_mutex
   struct Flushed {
     Tenant* tenant = nullptr;
     BlockMeta meta;

@@ -222,6 +222,7 @@ Result<MaintainReport> Engine::Impl::maintain(bool everything) {
 Result<void> Engine::Impl::flush_tenant(Tenant& tenant, bool everything) {
   const int64_t range = options.block_range_ms;
   const int64_t open_for = std::max(range / 2, options.out_of_order_window_ms);
+  const int64_t now_ms = trusted_clock.now_ms();
   std::optional<int64_t> after;
   for (int i = 0; i < kRangesPerStep || everything; ++i) {
     const std::optional<TimeRange> oldest = tenant.head.next_range(after);
@@ -229,8 +230,9 @@ Result<void> Engine::Impl::flush_tenant(Tenant& tenant, bool everything) {
     // A tenant that stopped would keep its last hours in memory, and the log with them.
     // Asked after the range was seen: if an append has just begun it, that is noted.
     const int64_t idle_ms = (clock.monotonic_ns() - tenant.head.last_append_ns()) / 1'000'000;
-    const bool stopped = idle_ms > 2 * range;
-    const int64_t newest = tenant.head.newest_ms(clock.now_ms());
+    // Never a range that the clock has not passed: the present would be closed with it.
+    const bool stopped = idle_ms > 2 * range && oldest->end_ms <= now_ms;
+    const int64_t newest = tenant.head.newest_ms(now_ms);
     if (!everything && !stopped && newest < oldest->end_ms + open_for) return {};
     TRY(flush_range(tenant, *oldest));
     after = oldest->start_ms;

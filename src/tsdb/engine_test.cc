@@ -478,6 +478,66 @@ TEST_CASE("a wall clock that runs ahead for a minute does not delete what is the
   CHECK(world.read().at("m") == samples);
 }
 
+TEST_CASE("a wall clock that runs ahead for some minutes does not close the present") {
+  for (const int64_t jump : {3 * kHour, 24 * kHour, 1000 * kHour}) {
+    CAPTURE(jump);
+    World world(LogKind::SelfContained);
+    for (int minute = 0; minute < 30; ++minute) {
+      world.append("m", world.clock_.now_ms(), minute);
+      world.clock_.advance_ms(kMinute);
+      world.maintain();
+    }
+    world.clock_.jump_to_ms(world.clock_.now_ms() + jump);
+    for (int minute = 0; minute < 10; ++minute) {
+      world.append("m", world.clock_.now_ms(), minute);
+      CHECK(world.maintain().blocks_written == 0);
+      world.clock_.advance_ms(kMinute);
+    }
+    world.clock_.jump_to_ms(world.clock_.now_ms() - jump);
+    for (int minute = 0; minute < 30; ++minute) {
+      CHECK(world.append("m", world.clock_.now_ms(), minute).stored == 1);
+      world.clock_.advance_ms(kMinute);
+      CHECK(world.maintain().blocks_written == 0);
+    }
+  }
+}
+
+TEST_CASE("a wall clock that jumped ahead and stays there is believed after an hour") {
+  World world(LogKind::SelfContained);
+  world.append("m", kStart, 1);
+  world.clock_.jump_to_ms(kStart + 24 * kHour);
+  for (int minute = 0; minute <= 60; ++minute) {
+    world.append("m", world.clock_.now_ms(), minute);
+    CHECK(world.maintain().blocks_written == (minute < 60 ? 0 : 1));
+    world.clock_.advance_ms(kMinute);
+  }
+}
+
+TEST_CASE("a tenant that stopped while the wall clock ran ahead is taken when it returns") {
+  World world(LogKind::SelfContained);
+  world.append("m", kStart, 1);
+  world.clock_.jump_to_ms(kStart + 1000 * kHour);
+  world.append("m", kStart + 1000 * kHour, 2);
+  world.clock_.jump_to_ms(kStart);
+  for (int hour = 0; hour < 8; ++hour) {
+    world.clock_.advance_ms(kHour);
+    world.maintain();
+  }
+  CHECK(world.engine().stats("default").blocks == 1);
+  CHECK(world.append("m", world.clock_.now_ms(), 3).stored == 1);
+  CHECK(world.read().at("m").size() == 3);
+}
+
+TEST_CASE("data of the past is flushed as it comes, whatever the clock says") {
+  for (const int64_t first : {int64_t{0}, kStart - 26 * kHour}) {
+    World world(LogKind::SelfContained);
+    world.options_.retention_ms = 0;
+    for (int hour = 0; hour <= 26; ++hour) world.append("m", first + hour * kHour, hour);
+    CHECK(world.maintain().blocks_written == 12);
+    CHECK(world.read().at("m").size() == 27);
+  }
+}
+
 TEST_CASE("a tenant that stops sending leaves memory and the log") {
   World world(LogKind::SelfContained);
   WriteBatch batch;
