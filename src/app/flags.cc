@@ -88,6 +88,9 @@ void define_rest(Definition& all, Flags& flags) {
                "How long raw samples are kept; 0s: for ever.", true);
   add_duration(all, "storage.tsdb.out-of-order-time-window", flags.out_of_order_window_ms,
                "How much older than the newest sample a sample may be.", true);
+  cli.add_option("--storage.tsdb.series-limit", flags.series_max,
+                 "Most series with recent samples; above it new ones are refused (0: no limit).")
+      ->capture_default_str();
   add_duration(all, "query.lookback-delta", flags.lookback_ms,
                "How far back an instant selector looks for a sample.");
   add_duration(all, "query.timeout", flags.query_timeout_ms, "Longest time a query may take.");

@@ -57,6 +57,7 @@ Result<void> start_storage(Node& node) {
   options.data_dir = flags.data_path;
   options.retention_ms = flags.retention_ms;
   options.out_of_order_window_ms = flags.out_of_order_window_ms;
+  options.series_max = flags.series_max;
   node.engine = TRY(tsdb::Engine::create(options, {node.files, node.clock, node.rng, *node.log},
                                          std::move(node.data_lock))
                         .context("open the storage"));
