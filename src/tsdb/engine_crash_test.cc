@@ -145,6 +145,11 @@ class Simulation {
       clock_.jump_to_ms(clock_.now_ms() + jump);
     } else if (kind == 38) {
       files_.set_capacity(UINT64_MAX);
+    } else {  // a sample of the future, which only the log keeps
+      const int64_t present = clock_.now_ms();
+      clock_.jump_to_ms(present + 100'000 * kMinute);
+      append();
+      clock_.jump_to_ms(present);
     }
     clock_.advance_ms(static_cast<int64_t>(rng_.below(20)) * kMinute);
     return std::nullopt;

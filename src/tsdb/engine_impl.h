@@ -88,6 +88,7 @@ struct Engine::Impl {
   core::Result<void> flush_range(Tenant& tenant, model::TimeRange range);
   core::Result<uint64_t> write_snapshot();
   core::Result<void> publish_flushed(MaintainReport& report);
+  void carry_future(storage::LogPosition needed);
   core::Result<uint32_t> delete_expired();
 
   const EngineOptions options;

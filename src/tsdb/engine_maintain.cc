@@ -347,12 +347,35 @@ Result<void> Engine::Impl::publish_flushed(MaintainReport& report) {
   if (const Result<void> cleaned = remove_leftovers(); !cleaned) {
     core::log_warn("tsdb", "cannot remove old files", {{"err", cleaned.error().message}});
   }
+  carry_future(needed);
   for (Tenant* tenant : all_tenants()) needed = std::min(needed, tenant->head.needed_from(log));
   // Failing here costs disk, not data: the next flush tries again.
   if (const Result<void> cut = log.truncate_before(needed); !cut) {
     core::log_warn("tsdb", "cannot truncate the log", {{"err", cut.error().message}});
   }
   return {};
+}
+
+// Keeps ranges of the future from holding the log. `needed` is what the snapshot needs.
+void Engine::Impl::carry_future(LogPosition needed) {
+  const int64_t now_ms = trusted_clock.now_ms();
+  const int64_t ahead_ms = now_ms + options.ahead_max_ms;
+  for (Tenant* tenant : all_tenants()) {
+    needed = std::min(needed, tenant->head.needed_from(log, ahead_ms));
+  }
+  for (Tenant* tenant : all_tenants()) {
+    Head& head = tenant->head;
+    const LogPosition held = head.needed_from(log);
+    // Writing again pays when it frees more than what stays.
+    if (held >= needed || needed - held <= log.high() - needed) continue;
+    const std::optional<TimeRange> future = head.next_range(ahead_ms);
+    if (!future) continue;
+    // Failing costs disk, not data: the next flush tries again.
+    if (const Result<void> done = head.log_again(log, future->start_ms, now_ms); !done) {
+      core::log_warn("tsdb", "cannot append samples of the future to the log again",
+                     {{"tenant", head.tenant()}, {"err", done.error().message}});
+    }
+  }
 }
 
 Result<uint32_t> Engine::Impl::delete_expired() {

@@ -502,6 +502,85 @@ TEST_CASE("a wall clock that runs ahead for some minutes does not close the pres
   }
 }
 
+TEST_CASE("samples of the future do not hold the log, and survive restarts and their time") {
+  FOR_BOTH_LOGS
+  World world(kind);
+  const auto hour = [&] {
+    WriteBatch batch;
+    // More than a segment of the embedded log every two hours.
+    for (int s = 0; s < 400; ++s) {
+      batch.add(World::labels(fmt::format("m{{s={}}}", s)), world.clock_.now_ms(), 0.1 * s);
+    }
+    batch.add(World::labels("n"), world.clock_.now_ms(), 1);
+    world.append(batch);
+    world.clock_.advance_ms(kHour);
+    world.maintain();
+  };
+  for (int i = 0; i < 8; ++i) hour();
+  const int64_t present = world.clock_.now_ms();
+  world.clock_.jump_to_ms(present + 60 * kHour);
+  WriteBatch future;
+  for (int s = 0; s < 300; ++s) {  // of more than one slice; some series are met here first
+    future.begin_series(future.keep(World::labels(fmt::format("m{{s={}}}", s + 300)).bytes()));
+    for (int i = 0; i < 50; ++i) future.add_sample(present + 60 * kHour + i * 1000, i);
+    model::Histogram histogram;
+    histogram.count = s;
+    future.add_histogram(present + 60 * kHour + 60'000, histogram);
+  }
+  CHECK(world.append(future).stored == 300 * 51);
+  const storage::LogPosition glitch = world.log_->high() - 1;
+  world.clock_.jump_to_ms(present);
+  const auto read_histograms = [&] {
+    storage::SelectRequest request;
+    request.range = kAllTime;
+    auto set = *world.engine().select(request);
+    storage::SeriesBatch batch;
+    size_t count = 0;
+    while (*set->next(batch)) count += batch.histograms.size();
+    return count;
+  };
+  for (int i = 0; i < 40; ++i) {
+    hour();
+    if (i % 13 != 12) continue;
+    const auto before = world.read();
+    CHECK(before.at("m{s=\"599\"}").size() == 50);
+    world.open();
+    CHECK(world.read() == before);
+    CHECK(read_histograms() == 300);
+    CHECK(world.engine().progress().dropped_samples == 0);
+  }
+  CHECK(world.log_->low() > glitch + 20);
+  CHECK(world.log_->high() - world.log_->low() < 20);
+  // Its time comes: the range becomes a block like any other.
+  for (int i = 0; i < 30; ++i) hour();
+  CHECK(world.read().at("m{s=\"599\"}").size() == 50);
+  CHECK(world.read().at("m{s=\"350\"}").size() == 78 + 50 - 1);
+  CHECK(read_histograms() == 300);
+  CHECK(world.log_->high() - world.log_->low() < 20);
+}
+
+TEST_CASE("a log that fails while samples of the future are written again loses nothing") {
+  World world(LogKind::SelfContained);
+  world.append("m", kStart, 1);
+  world.clock_.jump_to_ms(kStart + 1000 * kHour);
+  world.append("m", kStart + 1000 * kHour, 2);
+  world.clock_.jump_to_ms(kStart + kMinute);
+  auto& log = static_cast<testing::MemoryLog&>(*world.log_);
+  for (int hour = 0; hour < 16; ++hour) {
+    world.append("m", world.clock_.now_ms(), hour);
+    world.clock_.advance_ms(kHour);
+    if (hour < 12) log.fail_waits(hour < 6), log.fail_appends(hour >= 6);
+    world.maintain();
+    log.fail_waits(false);
+    log.fail_appends(false);
+    const auto before = world.read();
+    CHECK(before.at("m").back() == std::pair(kStart + 1000 * kHour, 2.0));
+    CHECK((world.log_->low() <= 1) == (hour < 12));
+    world.open();
+    CHECK(world.read() == before);
+  }
+}
+
 TEST_CASE("a wall clock that jumped ahead and stays there is believed after an hour") {
   World world(LogKind::SelfContained);
   world.append("m", kStart, 1);

@@ -23,6 +23,7 @@
 #include <atomic>
 #include <cstdint>
 #include <deque>
+#include <limits>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -113,6 +114,11 @@ class Head {
   void for_each_label(std::span<const SeriesRef> refs,
                       const std::function<void(const LabelIndex&, PairId)>& visit) const;
 
+  // The label's values among series that match, in any order, if the head may have samples
+  // in the range. Which series have samples just there is not looked at.
+  void append_label_values(std::string_view name, const model::Matchers& matchers,
+                           model::TimeRange range, std::vector<std::string>& values) const;
+
   // Every label pair of the head, if the head may have samples in the range.
   void for_each_pair(model::TimeRange range,
                      const std::function<void(const LabelIndex&, PairId)>& visit) const;
@@ -142,8 +148,13 @@ class Head {
   // Frees what is hidden, once no reader from before hide_before() is left; false when
   // there still is one.
   bool forget_hidden(uint64_t& series_dropped);
-  // The first log record whose samples are only here; the log's end when there is none.
-  storage::LogPosition needed_from(const storage::Log& log) const;
+  // The first log record whose samples are only here, of ranges that start at
+  // `starts_until_ms` or before; the log's end when there is none.
+  storage::LogPosition needed_from(
+      const storage::Log& log, int64_t starts_until_ms = std::numeric_limits<int64_t>::max()) const;
+  // Appends the samples of all ranges from `from_ms`, the start of one, to the log again;
+  // when that is durable the ranges need the log from there on only (head_carry.cc).
+  core::Result<void> log_again(storage::Log& log, int64_t from_ms, int64_t now_ms);
   // When the last append came, monotonic; a tenant that stopped is flushed as a whole.
   void note_append(int64_t monotonic_ns) { last_append_ns_ = monotonic_ns; }
   int64_t last_append_ns() const { return last_append_ns_; }
@@ -190,6 +201,7 @@ class Head {
   void forget_samples(Series& series, int64_t before_ms);
 
   std::string labels_of(const Series& series) const;
+  std::vector<uint64_t> series_ids(std::span<const SeriesRef> refs) const;
 
   const model::TenantId tenant_;
   const EngineOptions& options_;

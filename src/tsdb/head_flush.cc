@@ -175,10 +175,12 @@ bool Head::forget_hidden(uint64_t& series_dropped) {
   return true;
 }
 
-storage::LogPosition Head::needed_from(const storage::Log& log) const {
+storage::LogPosition Head::needed_from(const storage::Log& log, int64_t starts_until_ms) const {
   const std::lock_guard write(write_mutex_);
   storage::LogPosition needed = log.high();
-  for (const auto& [start, position] : range_positions_) needed = std::min(needed, position);
+  for (const auto& [start, position] : range_positions_) {
+    if (start <= starts_until_ms) needed = std::min(needed, position);
+  }
   return needed;
 }
 

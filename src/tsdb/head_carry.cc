@@ -1,0 +1,92 @@
+// Samples of the future, carried to the log's end.
+//
+// A wall clock that once ran ahead leaves samples that no block can take for weeks: their
+// range is open until its time comes, and the log would be kept from their record on. So
+// they are appended again, and once that is durable the range needs the log only from
+// there. A crash in between leaves both copies; replay takes the first and skips the other.
+
+#include "tsdb/head.h"
+
+namespace tsdb {
+
+using core::Result;
+using model::TimeRange;
+using storage::LogPosition;
+
+namespace {
+
+constexpr size_t kSliceSize = 256;  // series captured per hold of the data lock
+// Far below the size limit of a log record.
+constexpr size_t kRecordSamplesMax = 65'536;
+constexpr size_t kRecordHistogramsMax = 1'024;
+
+}  // namespace
+
+std::vector<uint64_t> Head::series_ids(std::span<const SeriesRef> refs) const {
+  std::vector<uint64_t> ids;
+  ids.reserve(refs.size());
+  const std::lock_guard data(data_mutex_);
+  for (const SeriesRef ref : refs) {
+    const Series* series = series_.find(ref);
+    ids.push_back(series == nullptr ? 0 : series->id);
+  }
+  return ids;
+}
+
+Result<void> Head::log_again(storage::Log& log, int64_t from_ms, int64_t now_ms) {
+  // All records before it are applied: what they brought is captured below, and what comes
+  // later has a later record of its own.
+  const LogPosition begin = applied_to(log);
+  const TimeRange range{from_ms, std::numeric_limits<int64_t>::max()};
+  const std::vector<SeriesRef> refs = find({}, range);
+  HeadCapture capture;
+  storage::SeriesBatch samples;
+  storage::LogBatch record;
+  std::optional<LogPosition> last;
+  const auto write_record = [&]() -> Result<void> {
+    if (record.series.empty()) return {};
+    record.tenant = tenant_;
+    record.accepted_at_ms = now_ms;
+    last = TRY(log.append(record));
+    record.clear();
+    return {};
+  };
+  for (size_t at = 0; at < refs.size(); at += kSliceSize) {
+    const std::span<const SeriesRef> slice =
+        std::span(refs).subspan(at, std::min(kSliceSize, refs.size() - at));
+    const std::vector<uint64_t> ids = series_ids(slice);
+    this->capture(slice, range, capture);
+    for (size_t i = 0; i < slice.size(); ++i) {
+      samples.clear();
+      append_samples(capture, i, range, samples);
+      sort_samples(samples.timestamps_ms, samples.values, 0);
+      sort_histograms(samples.histograms, 0);
+      if (samples.timestamps_ms.empty() && samples.histograms.empty()) continue;
+      for (size_t j = 0; j < samples.timestamps_ms.size(); ++j) {
+        record.samples.push_back({samples.timestamps_ms[j], samples.values[j]});
+      }
+      record.histograms.insert(record.histograms.end(), samples.histograms.begin(),
+                               samples.histograms.end());
+      // Not new: an earlier record or the snapshot introduces what has samples.
+      record.series.push_back({.id = ids[i],
+                               .labels = capture.labels_of(i),
+                               .samples_end = static_cast<uint32_t>(record.samples.size()),
+                               .histograms_end = static_cast<uint32_t>(record.histograms.size())});
+      if (record.samples.size() >= kRecordSamplesMax ||
+          record.histograms.size() >= kRecordHistogramsMax) {
+        TRY(write_record());
+      }
+    }
+    TRY(write_record());  // the labels live in the capture
+  }
+  if (last) TRY(log.wait_durable(*last));
+
+  const std::lock_guard write(write_mutex_);
+  const std::lock_guard data(data_mutex_);
+  for (auto one = range_positions_.lower_bound(from_ms); one != range_positions_.end(); ++one) {
+    one->second = std::max(one->second, begin);
+  }
+  return {};
+}
+
+}  // namespace tsdb
