@@ -223,6 +223,53 @@ TEST_CASE("late samples within the window are merged, older ones and far future 
   CHECK(world.read().at("m").size() == 153);
 }
 
+TEST_CASE("a series of which nothing is stored is not created") {
+  World world(LogKind::Embedded);
+  world.clock_.jump_to_ms(kStart + 150 * kMinute);
+  world.append("known", kStart + 150 * kMinute, 1);
+  const uint64_t pairs = world.engine().stats("default").label_pairs;
+  const auto count = [](const storage::AppendSummary& summary, RefusalReason reason) {
+    return summary.refused[static_cast<size_t>(reason)];
+  };
+  WriteBatch batch;
+  for (int s = 0; s < 1000; ++s) {
+    batch.begin_series(batch.keep(World::labels(fmt::format("m{{s={}}}", s)).bytes()));
+    batch.add_sample(kStart, 1);
+    batch.add_sample(kStart + 161 * kMinute, 1);
+    batch.add_histogram(kStart + 1, {});
+    model::Histogram broken;
+    broken.schema = 99;
+    batch.add_histogram(kStart + 150 * kMinute, broken);
+    batch.add_exemplar({Labels::of({{"trace_id", "abc"}}), 0.7, kStart + 150 * kMinute});
+  }
+  batch.begin_series(batch.keep(World::labels("empty").bytes()));
+  auto summary = world.append(batch);
+  CHECK(summary.stored == 0);
+  CHECK(count(summary, RefusalReason::TooOld) == 2000);
+  CHECK(count(summary, RefusalReason::TooFarAhead) == 1000);
+  CHECK(count(summary, RefusalReason::InvalidSample) == 1000);
+  CHECK(summary.examples.at(0).find("m{s=\"0\"} at ") == 0);
+  CHECK(world.engine().stats("default").series == 1);
+  CHECK(world.engine().stats("default").label_pairs == pairs);
+
+  // One good sample among refused ones is enough, and a known series is not confused.
+  batch.clear();
+  batch.begin_series(batch.keep(World::labels("good").bytes()));
+  batch.add_sample(kStart, 1);
+  batch.add_sample(kStart + 150 * kMinute, 1);
+  batch.begin_series(batch.keep(World::labels("known").bytes()));
+  batch.add_sample(kStart, 1);
+  batch.begin_series(batch.keep(World::labels("only_exemplars").bytes()));
+  batch.add_exemplar({Labels::of({{"trace_id", "abc"}}), 0.7, kStart + 150 * kMinute});
+  summary = world.append(batch);
+  CHECK(summary.stored == 1);
+  CHECK(count(summary, RefusalReason::TooOld) == 2);
+  CHECK(world.engine().stats("default").series == 3);
+  storage::LabelsRequest request;
+  request.range = kAllTime;
+  CHECK(world.engine().exemplars(request)->size() == 1);
+}
+
 TEST_CASE("an empty server takes data from the beginning of time") {
   World world(LogKind::Embedded);
   CHECK(world.append("m", 0, 1).stored == 1);

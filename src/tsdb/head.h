@@ -167,7 +167,13 @@ class Head {
     Chunk* chunk = nullptr;
   };
 
-  core::Result<SeriesRef> intern(std::string_view raw, const Identity& identity);
+  core::Result<std::optional<SeriesRef>> intern(const storage::WriteBatch& batch,
+                                                const storage::BatchSeries& one,
+                                                const Identity& identity,
+                                                storage::AppendSummary& summary);
+  bool keeps_nothing(const storage::WriteBatch& batch, const storage::BatchSeries& one,
+                     std::string_view labels, storage::AppendSummary& summary) const;
+  std::optional<storage::RefusalReason> refused_time(int64_t time_ms) const;
   SeriesRef create_series(std::string_view canonical, const Identity& identity, uint64_t id);
   void resolve(const storage::WriteBatch& batch, std::span<const Identity> identities,
                storage::AppendSummary& summary);
@@ -185,6 +191,8 @@ class Head {
   std::string why_refused(storage::RefusalReason reason) const;
   void refuse(storage::AppendSummary& summary, storage::RefusalReason reason, const Series& series,
               int64_t time_ms) const;
+  void refuse(storage::AppendSummary& summary, storage::RefusalReason reason,
+              std::string_view labels, int64_t time_ms) const;
   const model::Histogram* find_histogram(const SeriesExtra& extra, int64_t time_ms) const;
   std::optional<double> find_float(const Series& series, int64_t time_ms) const;
 

@@ -81,6 +81,13 @@ std::string_view defect_of(const model::Histogram& one) {
   return {};
 }
 
+void refuse_histogram(AppendSummary& summary, std::string_view labels, int64_t time_ms,
+                      std::string_view defect) {
+  summary.refuse(
+      RefusalReason::InvalidSample, 1,
+      fmt::format("{} at {}: {}", model::LabelsView(labels).to_string(), time_ms, defect));
+}
+
 bool same_histogram(const model::Histogram& a, const model::Histogram& b) {
   std::string a_bytes;
   std::string b_bytes;
@@ -133,12 +140,51 @@ std::string Head::why_refused(RefusalReason reason) const {
 
 void Head::refuse(AppendSummary& summary, RefusalReason reason, const Series& series,
                   int64_t time_ms) const {
+  const bool is_told = summary.examples.size() < AppendSummary::kExamplesMax;
+  refuse(summary, reason, is_told ? labels_of(series) : std::string(), time_ms);
+}
+
+void Head::refuse(AppendSummary& summary, RefusalReason reason, std::string_view labels,
+                  int64_t time_ms) const {
   std::string example;
   if (summary.examples.size() < AppendSummary::kExamplesMax) {
-    example = fmt::format("{} at {} ({}): {}", model::LabelsView(labels_of(series)).to_string(),
-                          time_ms, core::format_rfc3339(time_ms), why_refused(reason));
+    example = fmt::format("{} at {} ({}): {}", model::LabelsView(labels).to_string(), time_ms,
+                          core::format_rfc3339(time_ms), why_refused(reason));
   }
   summary.refuse(reason, 1, std::move(example));
+}
+
+// Why no series takes a sample of that time; nothing when some may.
+std::optional<RefusalReason> Head::refused_time(int64_t time_ms) const {
+  if (time_ms > now_ms_ + options_.ahead_max_ms) return RefusalReason::TooFarAhead;
+  if (time_ms < horizon_ms_) return RefusalReason::TooOld;
+  return std::nullopt;
+}
+
+// Whether nothing of an unknown series would be stored; says why then. The series is not
+// created: a sender whose clock is wrong must not fill the memory with refused series.
+bool Head::keeps_nothing(const WriteBatch& batch, const BatchSeries& one, std::string_view labels,
+                         AppendSummary& summary) const {
+  const auto samples = batch.samples_of(one);
+  const auto histograms = batch.histograms_of(one);
+  if (samples.empty() && histograms.empty()) return batch.exemplars_of(one).empty();
+  for (const Sample& sample : samples) {
+    if (!refused_time(sample.timestamp_ms)) return false;
+  }
+  for (const HistogramSample& sample : histograms) {
+    if (!refused_time(sample.timestamp_ms) && defect_of(sample.histogram).empty()) return false;
+  }
+  for (const Sample& sample : samples) {
+    refuse(summary, *refused_time(sample.timestamp_ms), labels, sample.timestamp_ms);
+  }
+  for (const HistogramSample& sample : histograms) {
+    if (const std::string_view defect = defect_of(sample.histogram); !defect.empty()) {
+      refuse_histogram(summary, labels, sample.timestamp_ms, defect);
+    } else {
+      refuse(summary, *refused_time(sample.timestamp_ms), labels, sample.timestamp_ms);
+    }
+  }
+  return true;
 }
 
 SeriesRef Head::create_series(std::string_view canonical, const Identity& identity, uint64_t id) {
@@ -157,8 +203,11 @@ SeriesRef Head::create_series(std::string_view canonical, const Identity& identi
 }
 
 // Bytes that are not in the table: a new series, or another spelling of a known one.
-Result<SeriesRef> Head::intern(std::string_view raw, const Identity& identity) {
-  if (const auto found = table_.find(identity)) return *found;  // earlier in this batch
+// Nothing when all of it was refused.
+Result<std::optional<SeriesRef>> Head::intern(const WriteBatch& batch, const BatchSeries& one,
+                                              const Identity& identity, AppendSummary& summary) {
+  const std::string_view raw = one.labels;
+  if (const auto found = table_.find(identity)) return found;  // earlier in this batch
   if (raw.size() > kLabelBytesMax) {
     return core::fail(ErrorCode::InvalidArgument, "labels take {} bytes, allowed are {}",
                       raw.size(), kLabelBytesMax);
@@ -168,6 +217,7 @@ Result<SeriesRef> Head::intern(std::string_view raw, const Identity& identity) {
   const Identity canonical_identity = is_alias ? hasher_(labels.bytes()) : identity;
   std::optional<SeriesRef> ref = table_.find(canonical_identity);
   if (!ref) {
+    if (keeps_nothing(batch, one, labels.bytes(), summary)) return std::nullopt;
     if (options_.series_max != 0 && index_.live_count() >= options_.series_max) {
       return core::fail(ErrorCode::LimitExceeded, "{}: the tenant has {} series, allowed are {}",
                         labels.to_string(), index_.live_count(), options_.series_max);
@@ -183,7 +233,7 @@ Result<SeriesRef> Head::intern(std::string_view raw, const Identity& identity) {
     table_.insert(identity, *ref);
     ++alias_count_;
   }
-  return *ref;
+  return ref;
 }
 
 void Head::resolve(const WriteBatch& batch, std::span<const Identity> identities,
@@ -198,9 +248,9 @@ void Head::resolve(const WriteBatch& batch, std::span<const Identity> identities
   for (size_t i = 0; i < count; ++i) {
     if (refs_[i] != kRefused) continue;
     const BatchSeries& one = batch.series[i];
-    Result<SeriesRef> ref = intern(one.labels, identities[i]);
+    Result<std::optional<SeriesRef>> ref = intern(batch, one, identities[i], summary);
     if (ref) {
-      refs_[i] = *ref;
+      refs_[i] = ref->value_or(kRefused);
       continue;
     }
     const auto reason = ref.error().code == ErrorCode::LimitExceeded ? RefusalReason::LimitExceeded
@@ -309,12 +359,8 @@ void Head::judge_floats(Series& series, std::span<const Sample> samples, AppendS
   }
   for (const Sample& sample : samples) {
     const int64_t time = sample.timestamp_ms;
-    if (time > now_ms_ + options_.ahead_max_ms) {
-      refuse(summary, RefusalReason::TooFarAhead, series, time);
-      continue;
-    }
-    if (time < horizon_ms_) {
-      refuse(summary, RefusalReason::TooOld, series, time);
+    if (const std::optional<RefusalReason> reason = refused_time(time)) {
+      refuse(summary, *reason, series, time);
       continue;
     }
     if (series.extra != nullptr && series.extra->last_histogram_ms == time) {
@@ -375,17 +421,11 @@ void Head::judge_histograms(Series& series, std::span<const HistogramSample> sam
   for (const HistogramSample& sample : samples) {
     const int64_t time = sample.timestamp_ms;
     if (const std::string_view defect = defect_of(sample.histogram); !defect.empty()) {
-      summary.refuse(RefusalReason::InvalidSample, 1,
-                     fmt::format("{} at {}: {}", model::LabelsView(labels_of(series)).to_string(),
-                                 time, defect));
+      refuse_histogram(summary, labels_of(series), time, defect);
       continue;
     }
-    if (time > now_ms_ + options_.ahead_max_ms) {
-      refuse(summary, RefusalReason::TooFarAhead, series, time);
-      continue;
-    }
-    if (time < horizon_ms_) {
-      refuse(summary, RefusalReason::TooOld, series, time);
+    if (const std::optional<RefusalReason> reason = refused_time(time)) {
+      refuse(summary, *reason, series, time);
       continue;
     }
     if (time == series.last_time_ms) {
