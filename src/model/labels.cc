@@ -159,14 +159,17 @@ int compare(LabelsView a, LabelsView b) {
     if (length >= 128 || same + 2 + length > differ) break;
     same += 2 + size_t{length};
   }
-  auto left = LabelsView(a.bytes().substr(same)).begin();
-  auto right = LabelsView(b.bytes().substr(same)).begin();
-  for (; left != a.end() && right != b.end(); ++left, ++right) {
-    if (const int order = left->name.compare(right->name); order != 0) return order;
-    if (const int order = left->value.compare(right->value); order != 0) return order;
+  std::string_view left_rest = a.bytes().substr(same);
+  std::string_view right_rest = b.bytes().substr(same);
+  Label left;
+  Label right;
+  while (!left_rest.empty() && !right_rest.empty()) {
+    if (!take_label(left_rest, left) || !take_label(right_rest, right)) break;
+    if (const int order = left.name.compare(right.name); order != 0) return order;
+    if (const int order = left.value.compare(right.value); order != 0) return order;
   }
-  if (left == a.end() && right == b.end()) return 0;
-  return left == a.end() ? -1 : 1;
+  if (left_rest.empty() && right_rest.empty()) return 0;
+  return left_rest.empty() ? -1 : 1;
 }
 
 void append_label(std::string& bytes, std::string_view name, std::string_view value) {

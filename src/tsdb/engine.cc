@@ -333,13 +333,17 @@ Result<std::vector<std::string>> Engine::label_values(const std::string& name,
   const Tenant* tenant = impl_->find_tenant(request.tenant);
   if (tenant == nullptr) return std::vector<std::string>{};
   const ReadView view(*tenant);
-  std::set<std::string, std::less<>> values;
-  const auto visit = [&](const model::Label& label) {
-    if (label.name == name) values.emplace(label.value);
-  };
-  visit_head_labels(view, request, visit);
-  visit_block_labels(view, request, visit);
-  return limited(std::move(values), request.limit);
+  std::vector<std::string> values;
+  for (const model::Matchers& matchers : selectors_of(request)) {
+    view.tenant->head.append_label_values(name, matchers, view.head_range(request.range), values);
+  }
+  visit_block_labels(view, request, [&](const model::Label& label) {
+    if (label.name == name) values.emplace_back(label.value);
+  });
+  std::sort(values.begin(), values.end());
+  values.erase(std::unique(values.begin(), values.end()), values.end());
+  if (request.limit != 0 && values.size() > request.limit) values.resize(request.limit);
+  return values;
 }
 
 Result<std::vector<Labels>> Engine::series(const LabelsRequest& request) const {

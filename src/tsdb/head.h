@@ -167,6 +167,8 @@ class Head {
     Chunk* chunk = nullptr;
   };
 
+  // Precondition: the data lock is held.
+  bool may_overlap(model::TimeRange range) const;
   core::Result<std::optional<SeriesRef>> intern(const storage::WriteBatch& batch,
                                                 const storage::BatchSeries& one,
                                                 const Identity& identity,

@@ -240,13 +240,26 @@ void Head::for_each_label(std::span<const SeriesRef> refs,
   }
 }
 
+void Head::append_label_values(std::string_view name, const model::Matchers& matchers,
+                               TimeRange range, std::vector<std::string>& values) const {
+  const std::lock_guard data(data_mutex_);
+  if (!may_overlap(range)) return;
+  const std::vector<SeriesRef> refs =
+      matchers.empty() ? std::vector<SeriesRef>{} : find_series(index_, matchers);
+  index_.for_each_value(name, [&](std::string_view value, Postings postings) {
+    if (matchers.empty() || intersects(postings, refs)) values.emplace_back(value);
+  });
+}
+
+bool Head::may_overlap(TimeRange range) const {
+  return !range_positions_.empty() && newest_ms_ >= range.start_ms &&
+         range_positions_.begin()->first < range.end_ms;
+}
+
 void Head::for_each_pair(TimeRange range,
                          const std::function<void(const LabelIndex&, PairId)>& visit) const {
   const std::lock_guard data(data_mutex_);
-  if (range_positions_.empty() || newest_ms_ < range.start_ms ||
-      range_positions_.begin()->first >= range.end_ms) {
-    return;
-  }
+  if (!may_overlap(range)) return;
   for (const LabelIndex::Name& name : index_.names()) {
     for (const PairId pair : name.pairs) visit(index_, pair);
   }

@@ -109,6 +109,17 @@ int cost_of(const Matcher& matcher) {
 
 }  // namespace
 
+bool intersects(Postings a, Postings b) {
+  if (a.size() > b.size()) std::swap(a, b);
+  auto from = b.begin();
+  for (const uint32_t one : a) {
+    from = std::lower_bound(from, b.end(), one);
+    if (from == b.end()) return false;
+    if (*from == one) return true;
+  }
+  return false;
+}
+
 std::vector<uint32_t> find_series(const PostingsSource& source, const model::Matchers& matchers) {
   std::vector<const Matcher*> needing;
   std::vector<const Matcher*> rest;

@@ -32,6 +32,9 @@ class PostingsSource {
   virtual std::string_view value_of(uint32_t ref, std::string_view name) const = 0;
 };
 
+// Whether two sorted lists have an element in common.
+bool intersects(Postings a, Postings b);
+
 // The series that match all matchers, sorted.
 std::vector<uint32_t> find_series(const PostingsSource& source, const model::Matchers& matchers);
 
