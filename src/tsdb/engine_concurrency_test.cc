@@ -29,7 +29,12 @@ TEST_CASE("readers see every append that returned while others append and flush"
   // A round is a minute. A writer never runs far ahead of the other, or it would make
   // the other's samples too old.
   std::atomic<int> done[kWriters] = {};
-  std::atomic<int> failures = 0;
+  std::atomic<int> refused = 0;    // appends that did not store everything
+  std::atomic<int> wrong = 0;      // samples with another sample's value
+  std::atomic<int> unordered = 0;  // times that do not rise
+  std::atomic<int> missing = 0;    // reads that lack a sample of a returned append
+  std::atomic<int> warned = 0;     // reads with a warning
+  std::atomic<int> not_maintained = 0;
   std::atomic<bool> stop = false;
   const auto write = [&](int writer) {
     for (int round = 0; round < kRounds; ++round) {
@@ -44,7 +49,7 @@ TEST_CASE("readers see every append that returned while others append and flush"
                   kStart + round * 60'000LL, round);
       }
       const auto summary = engine->append(batch);
-      if (!summary || summary->stored != kSeriesPerWriter) ++failures;
+      if (!summary || summary->stored != kSeriesPerWriter) ++refused;
       done[writer] = round + 1;
     }
   };
@@ -63,20 +68,20 @@ TEST_CASE("readers see every append that returned while others append and flush"
           const auto times = batch.timestamps_of(i);
           const auto values = batch.values_of(i);
           for (size_t j = 0; j < times.size(); ++j) {
-            if (times[j] != kStart + static_cast<int64_t>(values[j]) * 60'000) ++failures;
-            if (j > 0 && times[j - 1] >= times[j]) ++failures;
+            if (times[j] != kStart + static_cast<int64_t>(values[j]) * 60'000) ++wrong;
+            if (j > 0 && times[j - 1] >= times[j]) ++unordered;
           }
           samples += static_cast<int64_t>(times.size());
         }
       }
-      if (samples < int64_t{rounds} * kSeriesPerWriter) ++failures;
-      if (!(*set)->warnings().empty()) ++failures;
+      if (samples < int64_t{rounds} * kSeriesPerWriter) ++missing;
+      if (!(*set)->warnings().empty()) ++warned;
       (void)engine->stats("default");
     }
   };
   const auto maintain = [&] {
     while (!stop) {
-      if (!engine->maintain()) ++failures;
+      if (!engine->maintain()) ++not_maintained;
       std::this_thread::yield();
     }
   };
@@ -90,7 +95,12 @@ TEST_CASE("readers see every append that returned while others append and flush"
   reader.join();
   maintainer.join();
   core::set_log_level(core::LogLevel::Info);
-  CHECK(failures == 0);
+  CHECK(refused == 0);
+  CHECK(wrong == 0);
+  CHECK(unordered == 0);
+  CHECK(missing == 0);
+  CHECK(warned == 0);
+  CHECK(not_maintained == 0);
   CHECK(engine->stats("default").blocks >= 2);
 }
 

@@ -97,7 +97,9 @@ class Head {
 
   // --- Reading (head_read.cc)
 
-  // The series that match and may have samples in the range, sorted.
+  // The series that match and may have samples in the range, sorted. A reader gives the
+  // range of its view (ReadView::head_range), also when what lies in it was hidden
+  // meanwhile: the block that has it now is not in that view.
   std::vector<SeriesRef> find(const model::Matchers& matchers, model::TimeRange range) const;
   // References stay valid, and samples from read_from_ms() of the same moment on stay
   // in the head, while the pin is held. Take it before find().

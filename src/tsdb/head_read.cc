@@ -154,7 +154,6 @@ void append_samples(const HeadCapture& capture, size_t i, TimeRange range,
 std::vector<SeriesRef> Head::find(const model::Matchers& matchers, TimeRange range) const {
   const std::lock_guard data(data_mutex_);
   std::vector<SeriesRef> refs = find_series(index_, matchers);
-  range.start_ms = std::max(range.start_ms, read_from_ms_.load());
   std::erase_if(refs, [&](SeriesRef ref) { return !may_have_samples(series_.at(ref), range); });
   return refs;
 }
