@@ -1,9 +1,11 @@
 #include "model/labels.h"
 
+#include "core/bytes.h"
 #include "core/utf8.h"
 #include "core/varint.h"
 
 #include <algorithm>
+#include <bit>
 
 namespace model {
 namespace {
@@ -57,6 +59,18 @@ bool take_label(std::string_view& bytes, Label& label) {
     if (!good) return false;
   }
   return true;
+}
+
+size_t common_prefix_size(std::string_view a, std::string_view b) {
+  const size_t size = std::min(a.size(), b.size());
+  size_t same = 0;
+  for (; same + sizeof(uint64_t) <= size; same += sizeof(uint64_t)) {
+    const uint64_t different =
+        core::load_le<uint64_t>(a.substr(same)) ^ core::load_le<uint64_t>(b.substr(same));
+    if (different != 0) return same + static_cast<size_t>(std::countr_zero(different)) / 8;
+  }
+  while (same < size && a[same] == b[same]) ++same;
+  return same;
 }
 
 size_t varint_size(uint64_t value) {
@@ -149,10 +163,8 @@ std::string LabelsView::to_string() const {
 
 int compare(LabelsView a, LabelsView b) {
   // Labels that lie before the first different byte are equal: skip them unread.
-  const size_t size = std::min(a.bytes().size(), b.bytes().size());
   const char* data = a.bytes().data();
-  const auto differ =
-      static_cast<size_t>(std::mismatch(data, data + size, b.bytes().data()).first - data);
+  const size_t differ = common_prefix_size(a.bytes(), b.bytes());
   size_t same = 0;
   while (same + 2 <= differ) {
     const auto length = static_cast<uint8_t>(data[same + 1]);
