@@ -1,5 +1,6 @@
 #include "core/json_writer.h"
 
+#include "core/bytes.h"
 #include "core/utf8.h"
 
 #include <array>
@@ -71,10 +72,30 @@ void append_fixed(std::string& out, std::string_view scientific) {
 
 }  // namespace
 
+namespace {
+
+// Whether eight characters need no escape: printable ASCII other than '"' and '\\'.
+// "Determine if a word has a zero byte", Bit Twiddling Hacks (S. E. Anderson).
+bool are_plain(uint64_t word) {
+  constexpr uint64_t kOnes = 0x0101010101010101ULL;
+  constexpr uint64_t kHighs = 0x8080808080808080ULL;
+  const auto has_zero = [](uint64_t bytes) { return (bytes - kOnes) & ~bytes & kHighs; };
+  const uint64_t below_space = (word - kOnes * 0x20) & ~word & kHighs;
+  const uint64_t special = has_zero(word ^ (kOnes * '"')) | has_zero(word ^ (kOnes * '\\')) |
+                           has_zero(word ^ (kOnes * 0x7f));
+  return ((word & kHighs) | below_space | special) == 0;
+}
+
+}  // namespace
+
 void append_json_string(std::string& out, std::string_view text) {
   out += '"';
   size_t plain = 0;  // start of the run that is copied as it is
   for (size_t i = 0; i < text.size();) {
+    if (i + sizeof(uint64_t) <= text.size() && are_plain(load_le<uint64_t>(text.substr(i)))) {
+      i += sizeof(uint64_t);
+      continue;
+    }
     const char c = text[i];
     const auto byte = static_cast<uint8_t>(c);
     if (byte >= 0x20 && byte < 0x80 && c != '"' && c != '\\') {

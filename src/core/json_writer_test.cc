@@ -38,6 +38,20 @@ TEST_CASE("strings are escaped and stay valid UTF-8") {
   CHECK(quoted("\xed\xa0\x80") == "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\"");
 }
 
+TEST_CASE("a character that needs care is found at any place of a string") {
+  for (const std::string& special : {std::string("\""), std::string("\\"), std::string("\n"),
+                                     std::string("\x1f"), std::string("\xff"), std::string("é")}) {
+    for (size_t before = 0; before < 20; ++before) {
+      const std::string left(before, 'a');
+      const std::string right(7, '~');
+      CAPTURE(before);
+      const std::string middle = quoted(special);
+      CHECK(quoted(left + special + right) ==
+            "\"" + left + middle.substr(1, middle.size() - 2) + right + "\"");
+    }
+  }
+}
+
 TEST_CASE("sample values are printed shortest, with an exponent at the extremes") {
   CHECK(number(0) == "0");
   CHECK(number(-0.0) == "-0");

@@ -83,6 +83,7 @@ class Labels {
   static Labels of(std::vector<std::pair<std::string, std::string>> pairs);
   // Precondition: `bytes` are canonical.
   static Labels from_canonical(std::string_view bytes) { return Labels(std::string(bytes)); }
+  static Labels from_canonical(std::string&& bytes) { return Labels(std::move(bytes)); }
 
   operator LabelsView() const { return view(); }  // NOLINT(google-explicit-constructor)
   LabelsView view() const { return LabelsView(bytes_); }

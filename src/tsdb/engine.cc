@@ -356,7 +356,7 @@ Result<std::vector<Labels>> Engine::series(const LabelsRequest& request) const {
   for (const model::Matchers& matchers : selectors_of(request)) {
     const auto refs = view.tenant->head.find(matchers, view.head_range(request.range));
     for (std::string& labels : view.tenant->head.label_sets(refs)) {
-      all.push_back(Labels::from_canonical(labels));
+      all.push_back(Labels::from_canonical(std::move(labels)));
     }
     for (const std::shared_ptr<Block>& block : *view.blocks) {
       if (!block->range().overlaps(request.range)) continue;
