@@ -26,8 +26,8 @@ SETTLE = "10s"
 ASKED = "<= 1x Prometheus"
 # Shown and not judged: Petrel waits for the disk before it answers, the peers do not.
 NOT_JUDGED = {"ingest: answer p99"}
-# Below this, two medians of the same server differ by chance alone.
-QUERY_NOISE_MS = 0.3
+# Allowance for chance in the medians of queries; 0 judges them as they are.
+QUERY_NOISE_MS = 0.0
 
 GO_COLLECTS = {"prometheus", "victoriametrics"}
 
