@@ -206,39 +206,86 @@ Labels Labels::of(std::vector<std::pair<std::string, std::string>> pairs) {
   return Labels(std::move(bytes));
 }
 
-LabelsBuilder::LabelsBuilder(LabelsView base) {
-  for (const Label& label : base) pairs_.emplace_back(label.name, label.value);
+void LabelsBuilder::reset(LabelsView base) {
+  bytes_ = base.bytes();
+  entries_.clear();
+  const auto offset_of = [&base](std::string_view text) {
+    return text.empty() ? 0 : static_cast<uint32_t>(text.data() - base.bytes().data());
+  };
+  for (const Label& label : base) {
+    entries_.push_back({offset_of(label.name), static_cast<uint32_t>(label.name.size()),
+                        offset_of(label.value), static_cast<uint32_t>(label.value.size())});
+  }
+  base_count_ = entries_.size();
+}
+
+size_t LabelsBuilder::find(std::string_view name) const {
+  for (size_t i = 0; i < entries_.size(); ++i) {
+    if (label_of(entries_[i]).name == name) return i;
+  }
+  return entries_.size();
+}
+
+// `text` may lie in bytes_ itself: the caller has made room, so that nothing moves.
+uint32_t LabelsBuilder::keep(std::string_view text) {
+  const size_t at = bytes_.size();
+  bytes_.append(text);
+  return static_cast<uint32_t>(at);
 }
 
 LabelsBuilder& LabelsBuilder::set(std::string_view name, std::string_view value) {
   if (value.empty()) return remove(name);
-  const auto at =
-      std::lower_bound(pairs_.begin(), pairs_.end(), name,
-                       [](const auto& pair, std::string_view key) { return pair.first < key; });
-  if (at != pairs_.end() && at->first == name) {
-    at->second = value;
-  } else {
-    pairs_.emplace(at, name, value);
+  const size_t needed = bytes_.size() + name.size() + value.size();
+  std::string old;  // keeps what `name` and `value` may refer to
+  if (needed > bytes_.capacity()) {
+    old.reserve(2 * needed);
+    old.append(bytes_);
+    old.swap(bytes_);
   }
+  const auto value_size = static_cast<uint32_t>(value.size());
+  const size_t at = find(name);
+  if (at < entries_.size() && at >= base_count_) {
+    entries_[at].value_at = keep(value);
+    entries_[at].value_size = value_size;
+    return *this;
+  }
+  Entry entry{0, static_cast<uint32_t>(name.size()), 0, value_size};
+  if (at < base_count_) {
+    entry.name_at = entries_[at].name_at;
+    entries_.erase(entries_.begin() + static_cast<ptrdiff_t>(at));
+    --base_count_;
+  } else {
+    entry.name_at = keep(name);
+  }
+  entry.value_at = keep(value);
+  entries_.push_back(entry);
   return *this;
 }
 
 LabelsBuilder& LabelsBuilder::remove(std::string_view name) {
-  std::erase_if(pairs_, [name](const auto& pair) { return pair.first == name; });
+  remove_if([name](const Label& label) { return label.name == name; });
   return *this;
 }
 
 std::string_view LabelsBuilder::get(std::string_view name) const {
-  for (const auto& [key, value] : pairs_) {
-    if (key == name) return value;
-  }
-  return {};
+  const size_t at = find(name);
+  return at < entries_.size() ? label_of(entries_[at]).value : std::string_view();
 }
 
 Labels LabelsBuilder::build() const {
+  std::vector<Label> labels;
+  labels.reserve(entries_.size());
+  for_each([&labels](const Label& label) { labels.push_back(label); });
+  const auto by_name = [](const Label& a, const Label& b) { return a.name < b.name; };
+  if (!std::is_sorted(labels.begin(), labels.end(), by_name)) {
+    std::sort(labels.begin(), labels.end(), by_name);
+  }
   std::string bytes;
-  for (const auto& [name, value] : pairs_) append_label(bytes, name, value);
-  return Labels::from_canonical(bytes);
+  size_t size = 0;
+  for (const Label& label : labels) size += encoded_size(label);
+  bytes.reserve(size);
+  for (const Label& label : labels) append_label(bytes, label.name, label.value);
+  return Labels::from_canonical(std::move(bytes));
 }
 
 core::Result<Labels> canonical(LabelsView outside) {

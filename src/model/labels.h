@@ -104,18 +104,56 @@ class Labels {
   std::string bytes_;
 };
 
-// Edits a label set. An empty value removes the label.
+// Edits a label set. An empty value removes the label. Names and values lie in one
+// buffer: what get() and for_each() hand out is valid until the next set() or reset().
 class LabelsBuilder {
  public:
   LabelsBuilder() = default;
-  explicit LabelsBuilder(LabelsView base);
+  explicit LabelsBuilder(LabelsView base) { reset(base); }
+  // Starts again from `base`, keeping the memory.
+  void reset(LabelsView base);
   LabelsBuilder& set(std::string_view name, std::string_view value);
   LabelsBuilder& remove(std::string_view name);
   std::string_view get(std::string_view name) const;
+  bool empty() const { return entries_.empty(); }
+  // visit(Label): what is left of the base in its order, then what was set, in the order
+  // of the calls. Relabelling depends on it where two labels are mapped to one name.
+  template <typename Visit>
+  void for_each(Visit visit) const {
+    for (const Entry& entry : entries_) visit(label_of(entry));
+  }
+  template <typename Predicate>
+  void remove_if(Predicate is_unwanted) {
+    size_t kept = 0;
+    size_t base_kept = 0;
+    for (size_t i = 0; i < entries_.size(); ++i) {
+      if (is_unwanted(label_of(entries_[i]))) continue;
+      base_kept += i < base_count_ ? 1 : 0;
+      entries_[kept++] = entries_[i];
+    }
+    entries_.resize(kept);
+    base_count_ = base_kept;
+  }
   Labels build() const;
 
  private:
-  std::vector<std::pair<std::string, std::string>> pairs_;  // sorted by name
+  struct Entry {  // offsets into bytes_
+    uint32_t name_at = 0;
+    uint32_t name_size = 0;
+    uint32_t value_at = 0;
+    uint32_t value_size = 0;
+  };
+  Label label_of(const Entry& entry) const {
+    const std::string_view bytes = bytes_;
+    return {bytes.substr(entry.name_at, entry.name_size),
+            bytes.substr(entry.value_at, entry.value_size)};
+  }
+  size_t find(std::string_view name) const;
+  uint32_t keep(std::string_view text);
+
+  std::string bytes_;
+  std::vector<Entry> entries_;
+  size_t base_count_ = 0;  // how many entries at the front are still those of the base
 };
 
 // Appends one label to `bytes`; canonical order is the caller's business.

@@ -59,14 +59,16 @@ TEST_CASE("label bytes cut anywhere are either whole labels or malformed") {
 }
 
 TEST_CASE("order is by name and value pairs, shorter first") {
-  const std::vector<Labels> sorted = {Labels::of({}), Labels::of({{"a", "1"}}),
+  const std::vector<Labels> sorted = {Labels::of({}),
+                                      Labels::of({{"a", "1"}}),
                                       Labels::of({{"a", "1"}, {"b", "1"}}),
                                       Labels::of({{"a", "1"}, {"b", "1"}, {"c", "1"}}),
                                       Labels::of({{"a", "1"}, {"b", "10"}}),
                                       Labels::of({{"a", "1"}, {"b", "2"}}),
                                       Labels::of({{"a", "1"}, {"bb", "1"}}),
                                       Labels::of({{"a", "10"}, {"b", "0"}}),
-                                      Labels::of({{"a", "2"}}), Labels::of({{"b", "0"}})};
+                                      Labels::of({{"a", "2"}}),
+                                      Labels::of({{"b", "0"}})};
   for (size_t i = 0; i < sorted.size(); ++i) {
     for (size_t k = 0; k < sorted.size(); ++k) {
       CAPTURE(i);
@@ -87,6 +89,19 @@ TEST_CASE("a builder adds, replaces and removes") {
   LabelsBuilder builder(Labels::of({{"a", "1"}, {"b", "2"}}));
   builder.set("b", "3").set("c", "4").remove("a").set("d", "");
   CHECK(builder.build() == Labels::of({{"b", "3"}, {"c", "4"}}));
+}
+
+TEST_CASE("a builder takes values out of itself, however its memory moves") {
+  LabelsBuilder builder(Labels::of({{"a", "some value that is not short at all"}}));
+  for (int i = 0; i < 100; ++i) {
+    builder.set("b" + std::to_string(i), builder.get("a"));
+    builder.set("c", builder.get("b" + std::to_string(i)));
+  }
+  const Labels labels = builder.build();
+  CHECK(labels.get("b99") == "some value that is not short at all");
+  CHECK(labels.get("c") == labels.get("a"));
+  builder.reset(Labels::of({{"x", "1"}}));
+  CHECK(builder.build() == Labels::of({{"x", "1"}}));
 }
 
 }  // namespace

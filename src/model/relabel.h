@@ -14,10 +14,6 @@
 #include <string_view>
 #include <vector>
 
-namespace re2 {
-class RE2;
-}
-
 namespace model {
 
 enum class RelabelAction : uint8_t {
@@ -39,11 +35,11 @@ core::Result<RelabelAction> parse_relabel_action(std::string_view name);
 
 // As written; defaults are Prometheus's.
 struct RelabelConfig {
-  std::vector<std::string> source_labels;
+  std::vector<std::string> source_labels = {};
   std::string separator = ";";
   std::string regex = "(.*)";
   uint64_t modulus = 0;
-  std::string target_label;
+  std::string target_label = {};
   std::string replacement = "$1";
   RelabelAction action = RelabelAction::Replace;
   bool has_regex = false;  // written, which labeldrop and the like require or refuse
@@ -61,14 +57,18 @@ class RelabelRule {
   // InvalidArgument with Prometheus's text: "relabel configuration for replace action
   // requires 'target_label' value".
   static core::Result<RelabelRule> create(RelabelConfig config, NameScheme scheme);
-  const RelabelConfig& config() const { return config_; }
+  const RelabelConfig& config() const;
+  NameScheme scheme() const;
   // False: the label set is dropped.
   bool apply(LabelsBuilder& labels) const;
+  // As configured.
+  bool operator==(const RelabelRule& other) const;
 
  private:
-  RelabelConfig config_;
-  NameScheme scheme_ = NameScheme::Utf8;
-  std::shared_ptr<const re2::RE2> regex_;
+  struct Compiled;
+  explicit RelabelRule(std::shared_ptr<const Compiled> compiled);
+
+  std::shared_ptr<const Compiled> compiled_;
 };
 
 using RelabelRules = std::vector<RelabelRule>;
