@@ -37,6 +37,8 @@
 #include <future>
 #include <mutex>
 #include <pthread.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
 #include <thread>
 #include <unordered_set>
 #include <vector>
@@ -87,6 +89,8 @@ struct Connection {
   std::string remote_address;
   std::string input;    // received and not yet consumed
   bool is_idle = true;  // between requests: may be closed at any time
+  // A worker has the request and may write to the socket: its descriptor must stay open.
+  bool is_with_worker = false;
   SteadyTime deadline = SteadyTime::max();
 };
 
@@ -154,6 +158,7 @@ void set_size(std::string& text, size_t size) {
 struct Exchange {
   Request request;
   ResponseFrame frame;
+  size_t sent = 0;  // bytes of the frame, head first
   bool keep_alive = true;
   bool done = false;
 };
@@ -202,7 +207,7 @@ class Session {
     connection_->deadline = SteadyTime::max();
     exchange.keep_alive = parser.keep_alive() && !loop().stopping;
     dispatch(exchange);
-    if (write(exchange.frame, exchange.keep_alive) == Step::Close) return false;
+    if (write(exchange.frame, exchange.sent, exchange.keep_alive) == Step::Close) return false;
     connection_->is_idle = true;
     return exchange.keep_alive;
   }
@@ -254,7 +259,7 @@ class Session {
   // Answers and ends the connection. What the client still sends is read for a while:
   // closing with unread input would reset the connection under the answer.
   Step refuse(const Response& response) {
-    write(frame_response(response, {.keep_alive = false}), false);
+    write(frame_response(response, {.keep_alive = false}), 0, false);
     error_code error;
     connection_->socket.shutdown(tcp::socket::shutdown_send, error);
     set_deadline(
@@ -361,25 +366,43 @@ class Session {
     Timer& wake = wake_;
     Shared& shared = shared_;
     asio::io_context& io = loop().io;
-    const bool posted = executor_for(exchange.request).post([&exchange, &shared, &wake, &io] {
-      answer(shared, exchange);
-      asio::post(io, [&exchange, &wake] {
-        exchange.done = true;
-        wake.cancel();
-      });
-    });
+    const int socket = connection_->socket.native_handle();
+    connection_->is_with_worker = true;
+    const bool posted =
+        executor_for(exchange.request).post([&exchange, &shared, &wake, &io, socket] {
+          answer(shared, exchange);
+          // The client has its answer without waiting for this loop's thread to wake up.
+          exchange.sent = send_now(socket, exchange.frame);
+          asio::post(io, [&exchange, &wake] {
+            exchange.done = true;
+            wake.cancel();
+          });
+        });
     if (!posted) {
       refused_requests().add();
       Response busy = Response::text(503, "all workers are busy: try again\n");
       busy.headers.emplace_back("Retry-After", "1");
       exchange.frame = frame_response(busy, options_for(exchange));
-      return;
+      exchange.done = true;
     }
     while (!exchange.done) {
       error_code woken;
       wake_.expires_at(SteadyTime::max());
       wake_.async_wait(yield_[woken]);
     }
+    connection_->is_with_worker = false;
+  }
+
+  // What the socket takes without waiting, in bytes. The rest, and any error, is for the
+  // loop's own write.
+  static size_t send_now(int socket, const ResponseFrame& frame) {
+    std::array<iovec, 2> parts{iovec{const_cast<char*>(frame.head.data()), frame.head.size()},
+                               iovec{const_cast<char*>(frame.body.data()), frame.body.size()}};
+    msghdr message{};
+    message.msg_iov = parts.data();
+    message.msg_iovlen = parts.size();
+    const ssize_t sent = ::sendmsg(socket, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+    return sent < 0 ? 0 : static_cast<size_t>(sent);
   }
 
   core::Executor& executor_for(const Request& request) const {
@@ -415,10 +438,13 @@ class Session {
     return Response::text(500, "internal error; the server's log has more\n");
   }
 
-  Step write(const ResponseFrame& frame, bool keep_alive) {
+  Step write(const ResponseFrame& frame, size_t sent, bool keep_alive) {
+    const size_t size = frame.head.size() + frame.body.size();
+    if (sent == size) return keep_alive ? Step::Ok : Step::Close;
     set_deadline(read_time());
-    const std::array<asio::const_buffer, 2> buffers{asio::buffer(frame.head),
-                                                    asio::buffer(frame.body)};
+    const size_t of_head = std::min(sent, frame.head.size());
+    const std::array<asio::const_buffer, 2> buffers{asio::buffer(frame.head) + of_head,
+                                                    asio::buffer(frame.body) + (sent - of_head)};
     error_code error;
     asio::async_write(connection_->socket, buffers, yield_[error]);
     return error || !keep_alive ? Step::Close : Step::Ok;
@@ -510,8 +536,16 @@ class AsioHttpServer final : public HttpServer {
   static void close_connections(Loop& loop, Which which) {
     for (Connection* connection : loop.connections) {
       if (which == Which::Idle && !connection->is_idle) continue;
-      error_code ignored;
-      connection->socket.close(ignored);
+      give_up(*connection);
+    }
+  }
+
+  static void give_up(Connection& connection) {
+    error_code ignored;
+    if (connection.is_with_worker) {
+      connection.socket.shutdown(tcp::socket::shutdown_both, ignored);
+    } else {
+      connection.socket.close(ignored);
     }
   }
 
@@ -643,9 +677,7 @@ class AsioHttpServer final : public HttpServer {
       if (error) return;
       const SteadyTime now = std::chrono::steady_clock::now();
       for (Connection* connection : loop.connections) {
-        if (connection->deadline > now) continue;
-        error_code ignored;
-        connection->socket.close(ignored);
+        if (connection->deadline <= now) give_up(*connection);
       }
       arm_tick(loop);
     });

@@ -84,7 +84,7 @@ class SeriesSource {
  public:
   virtual ~SeriesSource() = default;
   virtual core::Result<std::unique_ptr<SeriesSet>> select(const SelectRequest& request) const = 0;
-  // All sorted and without repeats.
+  // Without repeats; names and values sorted, series in any order.
   virtual core::Result<std::vector<std::string>> label_names(
       const LabelsRequest& request) const = 0;
   virtual core::Result<std::vector<std::string>> label_values(

@@ -340,7 +340,7 @@ Result<std::vector<std::string>> Engine::label_values(const std::string& name,
   visit_block_labels(view, request, [&](const model::Label& label) {
     if (label.name == name) values.emplace_back(label.value);
   });
-  // Values are kept in the order in which they came, which often is theirs.
+  // The head gives them in order.
   if (!std::is_sorted(values.begin(), values.end())) std::sort(values.begin(), values.end());
   values.erase(std::unique(values.begin(), values.end()), values.end());
   if (request.limit != 0 && values.size() > request.limit) values.resize(request.limit);
@@ -353,10 +353,12 @@ Result<std::vector<Labels>> Engine::series(const LabelsRequest& request) const {
   if (tenant == nullptr) return std::vector<Labels>{};
   const ReadView view(*tenant);
   std::vector<Labels> all;
+  size_t from_head = 0;
   for (const model::Matchers& matchers : selectors_of(request)) {
     const auto refs = view.tenant->head.find(matchers, view.head_range(request.range));
     for (std::string& labels : view.tenant->head.label_sets(refs)) {
       all.push_back(Labels::from_canonical(std::move(labels)));
+      ++from_head;
     }
     for (const std::shared_ptr<Block>& block : *view.blocks) {
       if (!block->range().overlaps(request.range)) continue;
@@ -370,8 +372,11 @@ Result<std::vector<Labels>> Engine::series(const LabelsRequest& request) const {
       }
     }
   }
-  if (!std::is_sorted(all.begin(), all.end())) std::sort(all.begin(), all.end());
-  all.erase(std::unique(all.begin(), all.end()), all.end());
+  // The head alone names a series once.
+  if (all.size() > from_head || request.matchers.size() > 1) {
+    std::sort(all.begin(), all.end());
+    all.erase(std::unique(all.begin(), all.end()), all.end());
+  }
   if (request.limit != 0 && all.size() > request.limit) all.resize(request.limit);
   return all;
 }

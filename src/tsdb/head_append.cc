@@ -115,7 +115,10 @@ Head::Head(model::TenantId tenant, const EngineOptions& options, const IdentityH
 }
 
 std::string Head::labels_of(const Series& series) const {
+  size_t size = 0;
+  for (const PairId pair : series.pair_ids()) size += index_.pair_bytes(pair).size();
   std::string bytes;
+  bytes.reserve(size);
   for (const PairId pair : series.pair_ids()) bytes.append(index_.pair_bytes(pair));
   return bytes;
 }

@@ -245,7 +245,7 @@ void Head::append_label_values(std::string_view name, const model::Matchers& mat
   if (!may_overlap(range)) return;
   const std::vector<SeriesRef> refs =
       matchers.empty() ? std::vector<SeriesRef>{} : find_series(index_, matchers);
-  index_.for_each_value(name, [&](std::string_view value, Postings postings) {
+  index_.for_each_value_in_order(name, [&](std::string_view value, Postings postings) {
     if (matchers.empty() || intersects(postings, refs)) values.emplace_back(value);
   });
 }

@@ -13,7 +13,7 @@ PairId LabelIndex::intern(const model::Label& label) {
 
   auto name = by_name_.find(label.name);
   if (name == by_name_.end()) {
-    names_.push_back({std::string(label.name), {}});
+    names_.push_back({.text = std::string(label.name)});
     name = by_name_.emplace(names_.back().text, static_cast<uint32_t>(names_.size() - 1)).first;
   }
   PairId id = 0;
@@ -69,7 +69,11 @@ void LabelIndex::remove(const std::vector<SeriesRef>& refs, const PairsOf& pairs
   touched_names.erase(std::unique(touched_names.begin(), touched_names.end()), touched_names.end());
   // A name without values stays: there are few names.
   for (const uint32_t name : touched_names) {
-    std::erase_if(names_[name].pairs, [&](PairId id) { return pairs_[id].name != name; });
+    std::vector<PairId>& values = names_[name].pairs;
+    const auto is_freed = [&](PairId id) { return pairs_[id].name != name; };
+    const auto sorted_end = values.begin() + static_cast<ptrdiff_t>(names_[name].sorted);
+    names_[name].sorted -= static_cast<size_t>(std::count_if(values.begin(), sorted_end, is_freed));
+    std::erase_if(values, is_freed);
   }
   std::erase_if(all_, is_gone);
 }
@@ -94,6 +98,23 @@ Postings LabelIndex::postings(std::string_view name, std::string_view value) con
 void LabelIndex::for_each_value(std::string_view name, const ValueVisitor& visit) const {
   const Name* found = find_name(name);
   if (found == nullptr) return;
+  for (const PairId id : found->pairs) visit(value(pairs_[id]), pairs_[id].refs);
+}
+
+void LabelIndex::sort_values(const Name& name) const {
+  const auto comes_before = [this](PairId a, PairId b) {
+    return value(pairs_[a]) < value(pairs_[b]);
+  };
+  const auto sorted_end = name.pairs.begin() + static_cast<ptrdiff_t>(name.sorted);
+  std::sort(sorted_end, name.pairs.end(), comes_before);
+  std::inplace_merge(name.pairs.begin(), sorted_end, name.pairs.end(), comes_before);
+  name.sorted = name.pairs.size();
+}
+
+void LabelIndex::for_each_value_in_order(std::string_view name, const ValueVisitor& visit) const {
+  const Name* found = find_name(name);
+  if (found == nullptr) return;
+  if (found->sorted != found->pairs.size()) sort_values(*found);
   for (const PairId id : found->pairs) visit(value(pairs_[id]), pairs_[id].refs);
 }
 

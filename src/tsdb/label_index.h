@@ -45,13 +45,17 @@ class LabelIndex final : public PostingsSource {
 
   struct Name {
     std::string text;
-    std::vector<PairId> pairs;  // its values
+    // Its values: in their order up to `sorted`, the newer ones as they came.
+    mutable std::vector<PairId> pairs;
+    mutable size_t sorted = 0;
   };
   const std::deque<Name>& names() const { return names_; }
 
   std::vector<uint32_t> all() const override { return all_; }
   Postings postings(std::string_view name, std::string_view value) const override;
   void for_each_value(std::string_view name, const ValueVisitor& visit) const override;
+  // The same in the order of the values, which is kept for the next call.
+  void for_each_value_in_order(std::string_view name, const ValueVisitor& visit) const;
   size_t value_count(std::string_view name) const override;
   std::string_view value_of(uint32_t ref, std::string_view name) const override;
 
@@ -65,6 +69,7 @@ class LabelIndex final : public PostingsSource {
 
   PairId intern(const model::Label& label);
   const Name* find_name(std::string_view name) const;
+  void sort_values(const Name& name) const;
   std::string_view value(const Pair& pair) const {
     return std::string_view(pair.bytes).substr(pair.value_begin);
   }
