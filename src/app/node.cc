@@ -125,7 +125,10 @@ Result<void> start_http(Node& node) {
 
 Node::Node(Flags given)
     : flags(std::move(given)),
-      queries({.name = "queries", .threads = flags.query_concurrency, .queue_max = 1024}),
+      queries({.name = "queries",
+               .threads = flags.query_concurrency,
+               .queue_max = 1024,
+               .spin_us = 50}),
       requests({.name = "requests", .threads = kRequestThreads, .queue_max = 1024}),
       background({.name = "background", .threads = kBackgroundThreads, .queue_max = 4096}),
       guard({.allow_anonymous = flags.allow_anonymous,

@@ -3,6 +3,7 @@
 #include "core/log.h"
 #include "core/metrics.h"
 
+#include <chrono>
 #include <exception>
 #include <new>
 #include <pthread.h>
@@ -13,6 +14,17 @@ namespace core {
 namespace {
 
 constexpr size_t kThreadNameMax = 15;  // of pthread_setname_np, without the NUL
+
+// Leaves the core to its sibling thread for some dozen cycles.
+void pause_briefly() {
+  for (int i = 0; i < 16; ++i) {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    asm volatile("yield");
+#endif
+  }
+}
 
 }  // namespace
 
@@ -34,7 +46,10 @@ bool ThreadPool::post(Task task) {
     const std::lock_guard lock(mutex_);
     if (stopping_ || queue_.size() >= options_.queue_max) return false;
     queue_.push_back(std::move(task));
+    has_tasks_ = true;
   }
+  // The spinning thread looks at the queue before it sleeps.
+  if (is_spinning_) return true;
   wake_.notify_one();
   return true;
 }
@@ -55,17 +70,28 @@ size_t ThreadPool::waiting() const {
   return queue_.size();
 }
 
+void ThreadPool::spin() {
+  if (options_.spin_us == 0 || is_spinning_.exchange(true)) return;
+  const auto until = std::chrono::steady_clock::now() + std::chrono::microseconds(options_.spin_us);
+  while (!has_tasks_ && std::chrono::steady_clock::now() < until) pause_briefly();
+  is_spinning_ = false;
+}
+
 void ThreadPool::run() {
   static Counter& thrown = counter("petrel_task_exceptions_total",
                                    "Exceptions that reached the end of a task: always a bug.");
   for (;;) {
     Task task;
     {
+      spin();
       std::unique_lock lock(mutex_);
       wake_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
       if (queue_.empty()) return;
       task = std::move(queue_.front());
       queue_.pop_front();
+      has_tasks_ = !queue_.empty();
+      // post() may have counted on this thread for more than one task.
+      if (has_tasks_) wake_.notify_one();
     }
     try {
       task();

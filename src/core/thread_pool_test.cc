@@ -38,6 +38,25 @@ TEST_CASE("A thread pool refuses tasks while its queue is full and takes them ag
   CHECK(pool.post([] {}));
 }
 
+TEST_CASE(
+    "A thread pool that spins loses no task, whether it comes while one thread spins or later") {
+  std::atomic<int> ran = 0;
+  ThreadPool pool({.name = "test", .threads = 3, .queue_max = 1000, .spin_us = 20});
+  for (int round = 0; round < 2000; ++round) {
+    const int tasks = 1 + round % 3;
+    std::latch done(tasks);
+    for (int i = 0; i < tasks; ++i) {
+      REQUIRE(pool.post([&] {
+        ++ran;
+        done.count_down();
+      }));
+    }
+    done.wait();
+  }
+  pool.stop();
+  CHECK(ran == 3999);
+}
+
 TEST_CASE("A task that throws does not take its thread with it") {
   ThreadPool pool({.name = "test", .threads = 1, .queue_max = 10});
   std::atomic<bool> ran = false;
