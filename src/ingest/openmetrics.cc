@@ -1,0 +1,211 @@
+// OpenMetrics text (https://prometheus.io/docs/specs/om/open_metrics_spec/).
+//
+// Scraping takes what Prometheus 3.5's parser takes, which looks at each line alone. With
+// ExpositionOptions::strict the rest of the specification is judged too, by
+// OpenMetricsRules.
+
+#include "core/utf8.h"
+#include "ingest/exposition_text.h"
+#include "ingest/float_text.h"
+
+#include <array>
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+namespace ingest {
+namespace {
+
+using model::MetricType;
+
+constexpr std::array<std::pair<std::string_view, MetricType>, 8> kTypes = {{
+    {"counter", MetricType::Counter},
+    {"gauge", MetricType::Gauge},
+    {"histogram", MetricType::Histogram},
+    {"gaugehistogram", MetricType::GaugeHistogram},
+    {"summary", MetricType::Summary},
+    {"info", MetricType::Info},
+    {"stateset", MetricType::StateSet},
+    {"unknown", MetricType::Unknown},
+}};
+
+// Truncated, as Prometheus does it; what does not fit becomes the nearest that does.
+int64_t milliseconds(double seconds) {
+  const double ms = seconds * 1000;
+  constexpr double kLimit = 9.2233720368547748e18;
+  if (ms >= kLimit) return std::numeric_limits<int64_t>::max();
+  if (ms <= -kLimit) return std::numeric_limits<int64_t>::min();
+  return static_cast<int64_t>(ms);
+}
+
+bool is_unit_of(std::string_view unit, std::string_view metric) {
+  return metric.size() > unit.size() && metric.ends_with(unit) &&
+         metric[metric.size() - unit.size() - 1] == '_';
+}
+
+class OpenMetricsText final : public TextExposition {
+ public:
+  OpenMetricsText(std::string_view body, const ExpositionOptions& options)
+      : TextExposition(body, options) {}
+
+  core::Result<void> next(Entry& entry) override {
+    entry.exemplars.clear();
+    entry.start_timestamp_ms.reset();
+    if (ended_) {
+      entry.kind = EntryKind::End;
+      return {};
+    }
+    const bool read = at_ != end_ && *at_ == '#' ? read_hash_line(entry) : read_sample(entry);
+    return read ? core::Result<void>{} : failure();
+  }
+
+ private:
+  std::string_view rest() const { return {at_, static_cast<size_t>(end_ - at_)}; }
+
+  bool read_hash_line(Entry& entry) {
+    const std::string_view line = rest();
+    if (line.starts_with("# EOF")) {
+      at_ += 5;
+      if (at_ != end_ && *at_ == '\n') ++at_;
+      if (at_ != end_) return expected(at_, "nothing after # EOF");
+      ended_ = true;
+      entry.kind = EntryKind::End;
+      return true;
+    }
+    const bool help = line.starts_with("# HELP ");
+    const bool type = line.starts_with("# TYPE ");
+    const bool unit = line.starts_with("# UNIT ");
+    if (!help && !type && !unit) {
+      return expected(at_, "\"# HELP \", \"# TYPE \", \"# UNIT \" or \"# EOF\"");
+    }
+    at_ += 7;
+    if (!read_family_name()) return false;
+    if (at_ == end_ || *at_ != ' ') return expected(at_, "a space after the metric name");
+    ++at_;
+    const void* const line_end = std::memchr(at_, '\n', rest().size());
+    if (line_end == nullptr) return expected(end_, "a line end and # EOF");
+    std::string_view text(at_, static_cast<size_t>(static_cast<const char*>(line_end) - at_));
+    entry.metric = family_;
+    if (type) {
+      if (!read_type(text)) {
+        return expected(at_,
+                        "counter, gauge, histogram, gaugehistogram, summary, info, stateset "
+                        "or unknown");
+      }
+      entry.kind = EntryKind::Type;
+      entry.type = type_;
+    } else if (unit) {
+      if (!text.empty() && !is_unit_of(text, family_)) {
+        return expected(at_, "a unit that the metric's name ends with");
+      }
+      entry.kind = EntryKind::Unit;
+      entry.text = text;
+    } else {
+      if (!core::is_utf8(text)) return expected(at_, "UTF-8");
+      if (text.find('\\') != std::string_view::npos) {
+        unescaped_text_.clear();
+        append_unescaped(unescaped_text_, text, EscapeSet::LabelValue);
+        text = unescaped_text_;
+      }
+      entry.kind = EntryKind::Help;
+      entry.text = text;
+    }
+    at_ = static_cast<const char*>(line_end) + 1;
+    return true;
+  }
+
+  bool read_type(std::string_view text) {
+    for (const auto& [name, type] : kTypes) {
+      if (name != text) continue;
+      type_ = type;
+      return true;
+    }
+    return false;
+  }
+
+  bool read_sample(Entry& entry) {
+    if (at_ == end_) return expected(at_, "# EOF");
+    if (!read_series(LabelSyntax::OpenMetrics)) return false;
+    entry.kind = EntryKind::Sample;
+    entry.key = {key_begin_, static_cast<size_t>(at_ - key_begin_)};
+    entry.timestamp_ms.reset();
+    if (!read_number("a space and a value", entry.value)) return false;
+    if (at_line_end()) return true;
+    if (!rest().starts_with(" # {")) {
+      double seconds = 0;
+      if (!read_time(seconds)) return false;
+      entry.timestamp_ms = milliseconds(seconds);
+      if (at_line_end()) return true;
+    }
+    return read_exemplar(entry);
+  }
+
+  // Steps over it.
+  bool at_line_end() {
+    if (at_ == end_ || *at_ != '\n') return false;
+    ++at_;
+    return true;
+  }
+
+  bool read_exemplar(Entry& entry) {
+    if (!rest().starts_with(" # {")) {
+      return expected(at_, "the line's end or an exemplar: \" # {\"");
+    }
+    at_ += 4;
+    const char* const first = at_;
+    exemplar_labels_.clear();
+    if (!read_labels(LabelSyntax::OpenMetricsExemplar, exemplar_labels_)) return false;
+    if (!core::is_utf8({first, static_cast<size_t>(at_ - first)})) return expected(first, "UTF-8");
+    model::Exemplar exemplar;
+    if (!read_number("a space and the exemplar's value", exemplar.value)) return false;
+    if (!at_line_end()) {
+      double seconds = 0;
+      if (!read_time(seconds)) return false;
+      exemplar.timestamp_ms = milliseconds(seconds);
+      if (!at_line_end()) return expected(at_, "the line's end after the exemplar's timestamp");
+    }
+    std::string bytes;
+    // Prometheus has no word against an exemplar with a label twice; it cannot be stored.
+    if (append_canonical(nullptr, false, exemplar_labels_, bytes)) {
+      exemplar.labels = model::Labels::from_canonical(std::move(bytes));
+      entry.exemplars.push_back(std::move(exemplar));
+    }
+    return true;
+  }
+
+  // One space and a number up to the next space or line end.
+  bool read_number(const char* what, double& value) {
+    if (at_ == end_ || *at_ != ' ') return expected(at_, what);
+    const char* const first = at_ + 1;
+    const auto ends = [this](const char* at) { return at == end_ || *at == '\n' || *at == ' '; };
+    const char* stop = parse_short_float(first, end_, value);
+    if (stop == nullptr || !ends(stop)) {
+      stop = first;
+      while (!ends(stop)) ++stop;
+      const std::string_view text(first, static_cast<size_t>(stop - first));
+      if (!parse_exposition_float(text, value)) return expected(first, "a number");
+    }
+    at_ = stop;
+    return true;
+  }
+
+  bool read_time(double& seconds) {
+    const char* const first = at_;
+    if (!read_number("a space and a timestamp, an exemplar or the line's end", seconds))
+      return false;
+    if (!std::isfinite(seconds)) return expected(first + 1, "a finite timestamp in seconds");
+    return true;
+  }
+
+  bool ended_ = false;
+  std::vector<LabelSpan> exemplar_labels_;
+};
+
+}  // namespace
+
+std::unique_ptr<ExpositionParser> make_openmetrics_parser(std::string_view body,
+                                                          const ExpositionOptions& options) {
+  return std::make_unique<OpenMetricsText>(body, options);
+}
+
+}  // namespace ingest
