@@ -48,8 +48,12 @@ struct ExpositionOptions {
   // Protobuf: the classic buckets of a histogram that has native ones as well
   // (always_scrape_classic_histograms).
   bool always_classic_histograms = false;
-  // Names in the legacy scheme only (metric_name_validation_scheme: legacy).
+  // Names in the legacy scheme only (metric_name_validation_scheme: legacy); judged by
+  // append_labels(), hence before any relabelling.
   bool legacy_names = false;
+  // OpenMetrics: everything its specification demands, also what Prometheus does not look
+  // at. For judging what a target exposes, not for scraping it.
+  bool strict = false;
 };
 
 enum class ExpositionFormat : uint8_t {

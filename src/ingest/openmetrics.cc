@@ -7,7 +7,9 @@
 #include "core/utf8.h"
 #include "ingest/exposition_text.h"
 #include "ingest/float_text.h"
+#include "ingest/openmetrics_rules.h"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstring>
@@ -55,8 +57,10 @@ class OpenMetricsText final : public TextExposition {
       entry.kind = EntryKind::End;
       return {};
     }
+    const char* const line = at_;
     const bool read = at_ != end_ && *at_ == '#' ? read_hash_line(entry) : read_sample(entry);
-    return read ? core::Result<void>{} : failure();
+    if (!read) return failure();
+    return options_.strict ? judge(line, entry) : core::Result<void>{};
   }
 
  private:
@@ -114,6 +118,86 @@ class OpenMetricsText final : public TextExposition {
     return true;
   }
 
+  // The rules beyond the form of a line.
+  core::Result<void> judge(const char* line, const Entry& entry) {
+    OpenMetricsRules::Verdict broken;
+    if (entry.kind == EntryKind::Sample) {
+      RuleSample sample;
+      if (!read_rule_sample(line, entry, sample)) return failure();
+      broken = rules_.sample(sample);
+    } else if (entry.kind == EntryKind::End) {
+      broken = rules_.end();
+    } else {
+      broken = judge_metadata(line, entry);
+    }
+    if (!broken) return {};
+    return tl::unexpected(failure_at(broken->at, broken->what));
+  }
+
+  OpenMetricsRules::Verdict judge_metadata(const char* line, const Entry& entry) {
+    const std::string_view written(line, static_cast<size_t>(at_ - line - 1));
+    if (line[7] == '"') return RuleBreach{line, "names in quotes are not of OpenMetrics 1.0"};
+    if (entry.kind == EntryKind::Help && (ends_in_backslash(written) || written.ends_with('\r'))) {
+      return RuleBreach{line, "a backslash or carriage return at the end of the line"};
+    }
+    if (entry.kind == EntryKind::Unit && !entry.text.empty() &&
+        !model::is_legacy_metric_name("u" + std::string(entry.text))) {
+      return RuleBreach{line, "a unit has the characters of a metric name"};
+    }
+    return rules_.metadata(line, entry.kind, entry.metric, type_, entry.text);
+  }
+
+  static bool ends_in_backslash(std::string_view text) {
+    const size_t last_other = text.find_last_not_of('\\');
+    return (text.size() - 1 - last_other) % 2 == 1;
+  }
+
+  // The sample that was just read, decoded. False with a fault noted.
+  bool read_rule_sample(const char* line, const Entry& entry, RuleSample& sample) {
+    if (metric_.data() != key_begin_) {
+      return expected(line, "a metric name in front of the labels");
+    }
+    sample.at = line;
+    sample.name = metric_;
+    sample.value = entry.value;
+    sample.timestamp_text = time_text_;
+    sample.timestamp = time_;
+    if (!decode(labels_, sample.labels)) return false;
+    if (!has_exemplar_) return true;
+    sample.has_exemplar = true;
+    sample.exemplar_value = exemplar_value_;
+    DecodedLabels labels;
+    if (!decode(exemplar_labels_, labels)) return false;
+    for (const auto& [name, value] : labels) {
+      for (const std::string& text : {name, value}) {
+        sample.exemplar_label_size += static_cast<size_t>(
+            std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xc0) != 0x80; }));
+      }
+    }
+    return true;
+  }
+
+  bool decode(const std::vector<LabelSpan>& spans, DecodedLabels& labels) {
+    for (const LabelSpan& span : spans) {
+      const char* const name = span.name.data();
+      if (name[-1] == '"') return expected(name - 1, "a label name without quotes");
+      // Behind the value: its quote, and a comma only when another label follows.
+      const char* const behind = span.value.data() + span.value.size() + 1;
+      if (behind[0] == ',' && behind[1] == '}')
+        return expected(behind + 1, "a label after the comma");
+      std::string value;
+      append_unescaped(value, span.value, EscapeSet::LabelValue);
+      for (const LabelSpan& other : spans) {
+        if (&other != &span && other.name == span.name) {
+          return expected(other.name.data(), "a label name only once");
+        }
+      }
+      if (!value.empty()) labels.emplace_back(span.name, std::move(value));
+    }
+    std::sort(labels.begin(), labels.end());
+    return true;
+  }
+
   bool read_type(std::string_view text) {
     for (const auto& [name, type] : kTypes) {
       if (name != text) continue;
@@ -129,12 +213,16 @@ class OpenMetricsText final : public TextExposition {
     entry.kind = EntryKind::Sample;
     entry.key = {key_begin_, static_cast<size_t>(at_ - key_begin_)};
     entry.timestamp_ms.reset();
+    has_exemplar_ = false;
+    time_text_ = {};
+    time_ = 0;
     if (!read_number("a space and a value", entry.value)) return false;
     if (at_line_end()) return true;
     if (!rest().starts_with(" # {")) {
-      double seconds = 0;
-      if (!read_time(seconds)) return false;
-      entry.timestamp_ms = milliseconds(seconds);
+      const char* const first = at_ + 1;
+      if (!read_time(time_)) return false;
+      time_text_ = {first, static_cast<size_t>(at_ - first)};
+      entry.timestamp_ms = milliseconds(time_);
       if (at_line_end()) return true;
     }
     return read_exemplar(entry);
@@ -164,6 +252,8 @@ class OpenMetricsText final : public TextExposition {
       exemplar.timestamp_ms = milliseconds(seconds);
       if (!at_line_end()) return expected(at_, "the line's end after the exemplar's timestamp");
     }
+    has_exemplar_ = true;
+    exemplar_value_ = exemplar.value;
     std::string bytes;
     // Prometheus has no word against an exemplar with a label twice; it cannot be stored.
     if (append_canonical(nullptr, false, exemplar_labels_, bytes)) {
@@ -199,6 +289,13 @@ class OpenMetricsText final : public TextExposition {
 
   bool ended_ = false;
   std::vector<LabelSpan> exemplar_labels_;
+
+  // Of the newest sample, for the rules.
+  bool has_exemplar_ = false;
+  double exemplar_value_ = 0;
+  std::string_view time_text_;
+  double time_ = 0;
+  OpenMetricsRules rules_;
 };
 
 }  // namespace
