@@ -47,6 +47,7 @@ struct DnsDiscovery {
   std::string type = "SRV";  // SRV, A, AAAA, MX, NS
   uint16_t port = 0;         // required unless SRV
   int64_t refresh_interval_ms = 30'000;
+  std::string server = {};  // "127.0.0.1:5353", asked instead of resolv.conf's; no key sets it
   bool operator==(const DnsDiscovery&) const = default;
 };
 
