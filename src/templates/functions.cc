@@ -358,7 +358,7 @@ Result<Value> printf_function(Arguments arguments, const Data&) {
 
 Value sample_value(const Sample& sample) {
   Record record;
-  record.is_struct = true;
+  record.kind = Record::Kind::Struct;
   record.fields.emplace("Labels", Value::labels(sample.labels));
   record.fields.emplace("Value", Value(sample.value));
   return Value(std::move(record));
@@ -382,7 +382,7 @@ Result<Value> first(Arguments arguments, const Data&) {
 
 Result<const Value*> sample_field(const Value& sample, const char* field) {
   const Record* record = sample.record();
-  if (record == nullptr || !record->is_struct) return wrong("expected a sample of a query");
+  if (record == nullptr || !record->is_struct()) return wrong("expected a sample of a query");
   const auto found = record->fields.find(field);
   if (found == record->fields.end()) return wrong("expected a sample of a query");
   return &found->second;
@@ -430,14 +430,14 @@ Result<Value> len(Arguments arguments, const Data&) {
     return Value(static_cast<int64_t>(text->size()));
   }
   if (const List* list = value.list()) return Value(static_cast<int64_t>(list->size()));
-  if (const Record* record = value.record(); record != nullptr && !record->is_struct) {
+  if (const Record* record = value.record(); record != nullptr && !record->is_struct()) {
     return Value(static_cast<int64_t>(record->fields.size()));
   }
   return wrong(fmt::format("len of type {}", value.type_name()));
 }
 
 Result<Value> index_one(const Value& value, const Value& key) {
-  if (const Record* record = value.record(); record != nullptr && !record->is_struct) {
+  if (const Record* record = value.record(); record != nullptr && !record->is_struct()) {
     const std::string name = TRY(to_text(key));
     const auto found = record->fields.find(name);
     return found == record->fields.end() ? Value("") : found->second;
@@ -617,7 +617,8 @@ std::string query_escape(std::string_view text) {
   return out;
 }
 
-const Function* find_function(std::string_view name) {
+const Function* find_function(std::string_view name, Dialect dialect) {
+  if (dialect == Dialect::Notifications) return find_notification_function(name);
   for (const Function& function : kFunctions) {
     if (function.name == name) return &function;
   }
@@ -626,7 +627,7 @@ const Function* find_function(std::string_view name) {
 
 Value root_value(const Data& data) {
   Record record;
-  record.is_struct = true;
+  record.kind = Record::Kind::Struct;
   record.fields.emplace("Labels", Value::labels(data.labels));
   record.fields.emplace("Value", Value(data.value));
   record.fields.emplace("ExternalLabels", Value::labels(data.external_labels));

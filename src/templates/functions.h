@@ -22,7 +22,8 @@ struct Function {
 
 // nullptr when there is none. `and` and `or` are in the table for their names only: the
 // interpreter evaluates their arguments one by one, as Go does.
-const Function* find_function(std::string_view name);
+const Function* find_function(std::string_view name, Dialect dialect);
+const Function* find_notification_function(std::string_view name);
 
 // $labels, $externalLabels, ...: the root value of a template.
 Value root_value(const Data& data);

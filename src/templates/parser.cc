@@ -66,7 +66,9 @@ Node node_at(Node::Kind kind, Place place, std::string text = "") {
 class Parser {
  public:
   Parser(std::vector<Token> tokens, const ParseOptions& options)
-      : tokens_(std::move(tokens)), options_(options) {}
+      : tokens_(std::move(tokens)), options_(options) {
+    if (options.dialect == Dialect::Notifications) variables_ = {"$"};
+  }
 
   Result<Tree> run() {
     std::string ended_by;
@@ -217,8 +219,18 @@ class Parser {
     if (ended_by != "end") {
       return error_at(place, fmt::format("{{{{{}}}}} without {{{{end}}}}", word));
     }
-    if (!tree_.defined.emplace(name, std::move(body)).second) {
+    const bool empty = std::ranges::all_of(body, [](const Node& node) {
+      return node.kind == Node::Kind::Text &&
+             node.text.find_first_not_of(" \t\r\n") == std::string::npos;
+    });
+    const bool known = tree_.defined.contains(name);
+    if (known && options_.dialect == Dialect::Rules) {
       return error_at(place, fmt::format("template \"{}\" is defined twice", name));
+    }
+    // As in Go: the later one counts, unless it is blank.
+    if (!known || !empty) {
+      tree_.defined.insert_or_assign(name,
+                                     std::make_shared<const std::vector<Node>>(std::move(body)));
     }
     std::swap(variables, variables_);
     range_depth_ = range_depth;
@@ -327,8 +339,9 @@ class Parser {
       Operand& operand = command.operands[i];
       if (operand.kind != Operand::Kind::Function) continue;
       const bool has_arguments = i == 0 && (command.operands.size() > 1 || is_piped_into);
-      const bool known = find_function(operand.name) != nullptr;
-      const bool sugar = !options_.strict && !has_arguments && (!known || operand.name == "value");
+      const bool known = find_function(operand.name, options_.dialect) != nullptr;
+      const bool sugar = !options_.strict && options_.dialect == Dialect::Rules && !has_arguments &&
+                         (!known || operand.name == "value");
       if (sugar) {
         operand.fields.insert(operand.fields.begin(), operand.name);
         if (known) operand.fields.front() = "Value";
@@ -339,7 +352,9 @@ class Parser {
         return error_at(operand.place, fmt::format("function \"{}\" not defined", operand.name));
       }
     }
-    if (is_piped_into && command.operands[0].kind != Operand::Kind::Function) {
+    const bool may_be_method =
+        options_.dialect == Dialect::Notifications && !command.operands[0].fields.empty();
+    if (is_piped_into && command.operands[0].kind != Operand::Kind::Function && !may_be_method) {
       return error_at(command.place, "a value cannot be piped into what is no function");
     }
     return {};

@@ -34,10 +34,14 @@ struct Data {
   Query query;                    // empty: `query` fails
 };
 
+// Whose functions and variables a template has.
+enum class Dialect : uint8_t { Rules, Notifications };
+
 struct ParseOptions {
   // Off: a bare {{ host }} that is no function stands for {{ $labels.host }}, and a bare
   // {{ value }} for {{ $value }}.
   bool strict = false;
+  Dialect dialect = Dialect::Rules;
 };
 
 struct Tree;

@@ -57,9 +57,12 @@ struct Node {
   std::vector<Node> otherwise;  // behind else
 };
 
+// By {{ define }} and {{ block }}; shared between the sets that hold them.
+using Definitions = std::map<std::string, std::shared_ptr<const std::vector<Node>>>;
+
 struct Tree {
   std::vector<Node> root;
-  std::map<std::string, std::vector<Node>> defined;  // by {{ define }} and {{ block }}
+  Definitions defined;
 };
 
 core::Result<Tree> parse_tree(std::string_view text, const ParseOptions& options);

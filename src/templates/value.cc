@@ -1,6 +1,7 @@
 #include "templates/value.h"
 
 #include "core/utf8.h"
+#include "templates/go_time.h"
 
 #include <charconv>
 #include <cmath>
@@ -207,6 +208,10 @@ Value Value::labels(model::LabelsView labels) {
   return Value(std::move(record));
 }
 
+bool Time::is_zero() const {
+  return time_ms == kZeroTimeMs;
+}
+
 const List* Value::list() const {
   const auto* held = get<std::shared_ptr<const List>>();
   return held != nullptr ? held->get() : nullptr;
@@ -223,14 +228,17 @@ bool Value::truth() const {
   if (const double* number = get<double>()) return *number != 0;
   if (const std::string* text = get<std::string>()) return !text->empty();
   if (list() != nullptr) return !list()->empty();
-  if (record() != nullptr) return record()->is_struct || !record()->fields.empty();
-  return false;
+  if (record() != nullptr) return record()->is_struct() || !record()->fields.empty();
+  if (const Html* html = get<Html>()) return !html->text.empty();
+  if (const Duration* duration = get<Duration>()) return duration->duration_ms != 0;
+  return get<Time>() != nullptr;
 }
 
 std::string_view Value::type_name() const {
-  static constexpr std::string_view kNames[] = {"nil",    "bool",  "int", "float64",
-                                                "string", "slice", "map"};
-  if (record() != nullptr && record()->is_struct) return "struct";
+  static constexpr std::string_view kNames[] = {"nil",       "bool",         "int", "float64",
+                                                "string",    "slice",        "map", "template.HTML",
+                                                "time.Time", "time.Duration"};
+  if (record() != nullptr && record()->is_struct()) return "struct";
   return kNames[of.index()];
 }
 
@@ -267,11 +275,26 @@ std::string print(const Value& value) {
     return (out.empty() ? "[" : out) + "]";
   }
   if (const Record* record = value.record()) {
+    if (record->kind == Record::Kind::Labels) {
+      for (const auto& [name, field] : record->fields) {
+        out += (out.empty() ? "" : ", ") + name + "=" + print(field);
+      }
+      return out;
+    }
     for (const auto& [name, field] : record->fields) {
       if (!out.empty()) out += ' ';
-      out += record->is_struct ? print(field) : name + ":" + print(field);
+      out += record->is_struct() ? print(field) : name + ":" + print(field);
     }
-    return record->is_struct ? "{" + out + "}" : "map[" + out + "]";
+    return record->is_struct() ? "{" + out + "}" : "map[" + out + "]";
+  }
+  if (const Html* html = value.get<Html>()) return html->text;
+  if (const Time* time = value.get<Time>()) {
+    const core::Result<ZoneOffset> zone = zone_offset(time->zone, time->time_ms);
+    return format_time(time->time_ms, zone ? *zone : ZoneOffset{},
+                       "2006-01-02 15:04:05.999999999 -0700 MST");
+  }
+  if (const Duration* duration = value.get<Duration>()) {
+    return duration_text(duration->duration_ms);
   }
   return "<no value>";
 }

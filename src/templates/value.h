@@ -19,16 +19,39 @@ namespace templates {
 struct Value;
 using List = std::vector<Value>;
 
-// A Go map or struct. A missing name is "" in a map and an error in a struct.
+// A Go map or struct. A missing name is "" in a map and an error in a struct. Labels are
+// a map with methods (methods.h).
 struct Record {
+  enum class Kind { Map, Struct, Labels };
   std::map<std::string, Value> fields;
-  bool is_struct = false;
+  Kind kind = Kind::Map;
+
+  bool is_struct() const { return kind == Kind::Struct; }
+};
+
+// Text that is HTML already and is not escaped again.
+struct Html {
+  std::string text;
+};
+
+struct Time {
+  int64_t time_ms = 0;
+  std::string zone{};  // IANA name; "": UTC
+
+  bool is_zero() const;
+};
+// Go's zero time, the end of what has not ended: 0001-01-01T00:00:00Z.
+inline constexpr int64_t kZeroTimeMs = -62'135'596'800'000;
+
+struct Duration {
+  int64_t duration_ms = 0;
 };
 
 // Immutable once made; lists and records are shared.
 struct Value {
-  using Variant = std::variant<std::monostate, bool, int64_t, double, std::string,
-                               std::shared_ptr<const List>, std::shared_ptr<const Record>>;
+  using Variant =
+      std::variant<std::monostate, bool, int64_t, double, std::string, std::shared_ptr<const List>,
+                   std::shared_ptr<const Record>, Html, Time, Duration>;
   Variant of;
 
   Value() = default;
@@ -37,6 +60,9 @@ struct Value {
   Value(double number) : of(number) {}                // NOLINT(google-explicit-constructor)
   Value(std::string text) : of(std::move(text)) {}    // NOLINT(google-explicit-constructor)
   Value(const char* text) : of(std::string(text)) {}  // NOLINT(google-explicit-constructor)
+  explicit Value(Html html) : of(std::move(html)) {}
+  explicit Value(Time time) : of(std::move(time)) {}
+  explicit Value(Duration duration) : of(duration) {}
   explicit Value(List list);
   explicit Value(Record record);
   static Value labels(model::LabelsView labels);
