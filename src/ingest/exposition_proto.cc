@@ -104,6 +104,14 @@ class ProtobufExposition final : public ExpositionParser {
   bool is_histogram() const {
     return type_ == MetricType::Histogram || type_ == MetricType::GaugeHistogram;
   }
+  // Whether the newest metric has a native side to be read. One without any observation
+  // says so by an empty span.
+  bool is_native() const {
+    const FamilyDistribution& d = metric_.distribution;
+    return options_.native_histograms && is_histogram() &&
+           (!d.positive_spans.empty() || !d.negative_spans.empty() || d.zero_threshold > 0 ||
+            d.zero_count > 0);
+  }
   core::Error malformed(const WireFault& fault) const {
     return {core::ErrorCode::InvalidArgument,
             fmt::format("byte {}: malformed {}", fault.position - body_.data(), fault.what)};
@@ -122,7 +130,7 @@ class ProtobufExposition final : public ExpositionParser {
   std::string_view family_bytes_;
   FamilyHeader family_;
   MetricType type_ = MetricType::Unknown;
-  bool is_native_ = false;  // what the family's first metric is
+  bool reads_native_ = false;  // the next metric's native side, see start_metric()
   size_t metric_index_ = 0;
   FamilyMetric metric_;
   ptrdiff_t part_ = 0;  // of a distribution: -2 count, -1 sum, then quantiles or buckets
@@ -192,15 +200,11 @@ core::Result<void> ProtobufExposition::start_metric() {
   key_ += metric_.label_bytes;
   key_base_size_ = key_.size();
   part_ = -2;
-  if (metric_index_ == 0) {
-    // A histogram without any observation is native only when it says so by an empty span.
-    const FamilyDistribution& d = metric_.distribution;
-    is_native_ = options_.native_histograms && is_histogram() &&
-                 (!d.positive_spans.empty() || !d.negative_spans.empty() || d.zero_threshold > 0 ||
-                  d.zero_count > 0);
-  }
+  // As for Prometheus the first metric decides for its family, and a metric that was read
+  // by its classic side for the ones after it.
+  if (metric_index_ == 0) reads_native_ = is_native();
   ++metric_index_;
-  step_ = is_native_ ? Step::Native : Step::Classic;
+  step_ = reads_native_ ? Step::Native : Step::Classic;
   return {};
 }
 
@@ -241,12 +245,15 @@ core::Result<void> ProtobufExposition::next(Entry& entry) {
         }
         continue;
       case Step::Native:
-        step_ = options_.always_classic_histograms && !metric_.distribution.buckets.empty()
-                    ? Step::Classic
-                    : Step::Type;
+        step_ = Step::Type;
+        if (options_.always_classic_histograms && !metric_.distribution.buckets.empty()) {
+          step_ = Step::Classic;
+          reads_native_ = false;
+        }
         return native_entry(entry);
       case Step::Classic:
         if (TRY(classic_entry(entry))) return {};
+        if (is_native()) reads_native_ = true;
         step_ = Step::Type;
         continue;
     }
@@ -356,12 +363,10 @@ core::Result<void> ProtobufExposition::add_exemplar(std::string_view bytes, bool
                                                     Entry& entry) {
   if (bytes.data() == nullptr) return {};
   WireFault fault;
-  bool has_timestamp = false;
-  model::Exemplar& exemplar = entry.exemplars.emplace_back();
-  if (!read_exemplar(bytes, exemplar, has_timestamp, fault)) {
-    return tl::unexpected(malformed(fault));
-  }
-  if (needs_timestamp && !has_timestamp) entry.exemplars.pop_back();
+  FamilyExemplar exemplar;
+  if (!read_exemplar(bytes, exemplar, fault)) return tl::unexpected(malformed(fault));
+  if (!exemplar.is_valid || (needs_timestamp && !exemplar.has_timestamp)) return {};
+  entry.exemplars.push_back(std::move(exemplar.exemplar));
   return {};
 }
 

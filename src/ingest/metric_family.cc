@@ -58,15 +58,15 @@ bool read_timestamp(WireReader& in, int64_t& time_ms, WireFault& fault) {
 }
 
 bool read_label(std::string_view bytes, model::Label& label, WireFault& fault) {
-  const bool read = read_message(bytes, 2, fault, "LabelPair", [&](WireReader& in, uint32_t tag) {
+  return read_message(bytes, 2, fault, "LabelPair", [&](WireReader& in, uint32_t tag) {
     if (tag == wire_tag(1, kBytes)) return in.bytes(label.name);
     if (tag == wire_tag(2, kBytes)) return in.bytes(label.value);
     return false;
   });
-  if (!read) return false;
-  if (!label.name.empty() && core::is_utf8(label.name) && core::is_utf8(label.value)) return true;
-  fault = {bytes.data(), "LabelPair: a name that is not empty, and UTF-8"};
-  return false;
+}
+
+bool is_valid(const model::Label& label) {
+  return !label.name.empty() && core::is_utf8(label.name) && core::is_utf8(label.value);
 }
 
 bool read_value(WireReader& in, double& value, WireFault& fault, const char* what) {
@@ -279,7 +279,10 @@ bool read_metric(std::string_view bytes, FamilyMetric& metric, WireFault& fault)
       case wire_tag(1, kBytes): {
         if (labels_begin == nullptr) labels_begin = in.position();
         std::string_view content;
-        if (!in.bytes(content) || !read_label(content, metric.labels.emplace_back(), fault)) {
+        model::Label& label = metric.labels.emplace_back();
+        if (!in.bytes(content) || !read_label(content, label, fault)) return false;
+        if (!is_valid(label)) {
+          fault = {content.data(), "LabelPair: a name that is not empty, and UTF-8"};
           return false;
         }
         metric.label_bytes = {labels_begin, static_cast<size_t>(in.position() - labels_begin)};
@@ -303,28 +306,26 @@ bool read_metric(std::string_view bytes, FamilyMetric& metric, WireFault& fault)
   });
 }
 
-bool read_exemplar(std::string_view bytes, model::Exemplar& exemplar, bool& has_timestamp,
-                   WireFault& fault) {
+bool read_exemplar(std::string_view bytes, FamilyExemplar& exemplar, WireFault& fault) {
   fault = {};
-  exemplar.value = 0;
-  exemplar.timestamp_ms = 0;
-  has_timestamp = false;
+  exemplar = {};
   std::vector<std::pair<std::string, std::string>> labels;
   const bool read = read_message(bytes, 3, fault, "Exemplar", [&](WireReader& in, uint32_t tag) {
-    if (tag == wire_tag(2, kDouble)) return in.float64(exemplar.value);
+    if (tag == wire_tag(2, kDouble)) return in.float64(exemplar.exemplar.value);
     if (tag == wire_tag(3, kBytes)) {
-      has_timestamp = true;
-      return read_timestamp(in, exemplar.timestamp_ms, fault);
+      exemplar.has_timestamp = true;
+      return read_timestamp(in, exemplar.exemplar.timestamp_ms, fault);
     }
     std::string_view content;
     model::Label label;
     if (tag != wire_tag(1, kBytes) || !in.bytes(content) || !read_label(content, label, fault)) {
       return false;
     }
+    exemplar.is_valid = exemplar.is_valid && is_valid(label);
     labels.emplace_back(label.name, label.value);
     return true;
   });
-  exemplar.labels = model::Labels::of(std::move(labels));
+  if (exemplar.is_valid) exemplar.exemplar.labels = model::Labels::of(std::move(labels));
   return read;
 }
 

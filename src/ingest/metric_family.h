@@ -77,8 +77,11 @@ struct FamilyMetric {
 // False with the place in `fault` when the bytes are malformed.
 bool read_family(std::string_view bytes, FamilyHeader& family, WireFault& fault);
 bool read_metric(std::string_view bytes, FamilyMetric& metric, WireFault& fault);
-// A message Exemplar; its labels in canonical form. `has_timestamp` tells 0 from none.
-bool read_exemplar(std::string_view bytes, model::Exemplar& exemplar, bool& has_timestamp,
-                   WireFault& fault);
+struct FamilyExemplar {
+  model::Exemplar exemplar;
+  bool has_timestamp = false;
+  bool is_valid = true;  // its labels have names and are UTF-8
+};
+bool read_exemplar(std::string_view bytes, FamilyExemplar& exemplar, WireFault& fault);
 
 }  // namespace ingest
