@@ -62,9 +62,9 @@ inline constexpr Table kAuthorizationTable{"authorization", kAuthorizationFields
 inline constexpr auto kOAuth2Fields = join_fields(
     std::array{
         Field{.key = "client_id", .flags = kShown},
-        Field{.key = "client_secret", .type = Type::Secret, .flags = kShown},
-        Field{.key = "client_secret_file", .flags = kShown | kPath},
-        Field{.key = "client_secret_ref", .flags = kShown | kNotBuilt},
+        Field{.key = "client_secret", .type = Type::Secret},
+        Field{.key = "client_secret_file", .flags = kPath},
+        Field{.key = "client_secret_ref", .flags = kNotBuilt},
         Field{.key = "scopes", .type = Type::List},
         Field{.key = "token_url", .flags = kShown},
         Field{.key = "endpoint_params", .type = Type::Map},
