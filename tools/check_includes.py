@@ -21,6 +21,7 @@ HOMES = {
     "curl/": {"net"},
     "zlib.h": {"net", "ingest"},
     "brotli/": {"net"},
+    "libdeflate.h": {"net"},
     "sqlite3.h": {"alertstore"},
     "simdjson.h": {"core"},
     "yaml-cpp/": {"core"},
@@ -34,6 +35,7 @@ HOMES = {
     "doctest/": set(),
     "google/protobuf/": set(),
     "librdkafka/": {"pipeline"},
+    "zookeeper/": {"discovery"},
 }
 # Cheap to include and inlined on hot paths: allowed in the home folder's headers too.
 HEADER_ONLY = {"xxhash.h"}

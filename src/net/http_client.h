@@ -34,8 +34,8 @@ class ClientLoop {
 };
 
 struct FetchRequest {
-  std::string url;              // http:// or https://, with query
-  Headers headers;              // Host, Connection and authentication are added
+  std::string url{};            // http:// or https://, with query
+  Headers headers{};            // Host, Connection and authentication are added
   int64_t timeout_ms = 10'000;  // from now to the last byte
   uint64_t body_size_max = 0;   // as sent and after gzip alike; 0: 1 GiB
 };
