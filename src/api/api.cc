@@ -138,31 +138,17 @@ struct Api::Impl {
   std::shared_mutex services_mutex;
   Services services;  // guarded by services_mutex
 
-  std::atomic<int64_t> reloaded_at_ms;
-  std::atomic<bool> reload_succeeded = true;
   std::stop_source stop;
 };
 
 Api::Impl::Impl(ApiOptions given, const core::Clock& the_clock, StaticAssets the_assets)
-    : options(std::move(given)),
-      clock(the_clock),
-      assets(the_assets),
-      reloaded_at_ms(options.started_at_ms) {
+    : options(std::move(given)), clock(the_clock), assets(the_assets) {
   for (const auto table : {query_routes(), label_routes(), ingest_routes(), rules_routes(),
                            status_routes(), target_routes(), management_routes()}) {
     for (const Route& route : table) {
       RouteEntry& entry = *entries.emplace_back(std::make_unique<RouteEntry>(route));
       if (route.pattern.find('*') == std::string_view::npos) by_path.emplace(route.pattern, &entry);
     }
-  }
-  if (options.reload) {
-    // The outcome is what runtimeinfo reports.
-    options.reload = [this, reload = std::move(options.reload)] {
-      Result<void> result = reload();
-      reload_succeeded = result.has_value();
-      if (result) reloaded_at_ms = clock.now_ms();
-      return result;
-    };
   }
   if (options.cors_origin == ".*") return;
   auto origins = model::Matcher::create(model::MatchType::Regex, "origin", options.cors_origin);
@@ -176,8 +162,6 @@ Response Api::Impl::handle(const Request& request) {
       .request = request, .options = options, .clock = clock, .assets = assets, .argument = {}};
   call.stop = stop.get_token();
   call.is_ready = is_ready;
-  call.reloaded_at_ms = reloaded_at_ms;
-  call.reload_succeeded = reload_succeeded;
   RouteEntry* const entry = find(request.path, call.argument);
   Response response = entry != nullptr ? serve(*entry, call) : serve_other(call);
   if (request.path.starts_with(kApiPrefix)) add_cors(request, response);

@@ -66,6 +66,14 @@ struct ReplayProgress {
   uint64_t current = 0;
 };
 
+// The configuration in effect and how its last reading went, whoever asked for it.
+struct ConfigState {
+  std::string yaml;                   // secrets hidden
+  std::vector<std::string> warnings;  // such as keys without effect
+  bool reload_succeeded = true;
+  int64_t reloaded_at_ms = 0;  // of the last success
+};
+
 // What the routes work on. Borrowed: must outlive the Api or the next set_services().
 struct Services {
   storage::SampleSink* sink = nullptr;
@@ -87,8 +95,7 @@ struct ApiOptions {
   bool enable_lifecycle = true;  // --web.enable-lifecycle: /-/reload
   // Reloads configuration and rules; empty: not offered.
   std::function<core::Result<void>()> reload;
-  // The loaded configuration with secrets masked; empty: none is loaded.
-  std::function<std::string()> config_yaml;
+  std::function<ConfigState()> config_state;  // empty: none is loaded
   std::function<ReplayProgress()> replay_progress;
 };
 

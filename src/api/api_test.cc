@@ -136,8 +136,6 @@ TEST_CASE("Reload runs the callback and tells how it went") {
   CHECK(bad.status == 500);
   CHECK(bad.body.find("rules.yml:3:1: no") != std::string::npos);
   CHECK(reloads == 3);
-  CHECK(fixture.text("/api/v1/status/runtimeinfo").find("\"reloadConfigSuccess\":false") !=
-        std::string::npos);
 
   options.enable_lifecycle = false;
   ApiFixture closed(options);
@@ -149,7 +147,12 @@ TEST_CASE("Status endpoints tell what the server was started with") {
   ApiOptions options;
   options.build.petrel_version = "0.1.0";
   options.flags = {{"web.listen-address", "127.0.0.1:9090"}};
-  options.config_yaml = [] { return std::string("global: {}\n"); };
+  options.config_state = [] {
+    return ConfigState{.yaml = "global: {}\n",
+                       .warnings = {"remote_write (prometheus.yml:7:1) has no effect yet"},
+                       .reload_succeeded = false,
+                       .reloaded_at_ms = 1'000};
+  };
   options.replay_progress = [] { return ReplayProgress{.min = 1, .max = 9, .current = 4}; };
   ApiFixture fixture(options);
   CHECK(fixture.text("/api/v1/status/buildinfo")
@@ -157,7 +160,12 @@ TEST_CASE("Status endpoints tell what the server was started with") {
                 R"(200 {"status":"success","data":{"version":"3.5.0","petrel_version":"0.1.0",)"));
   CHECK(fixture.text("/api/v1/status/flags") ==
         success(R"({"web.listen-address":"127.0.0.1:9090"})"));
-  CHECK(fixture.text("/api/v1/status/config") == success(R"({"yaml":"global: {}\n"})"));
+  CHECK(fixture.text("/api/v1/status/config") ==
+        R"(200 {"status":"success","data":{"yaml":"global: {}\n"},)"
+        R"("warnings":["remote_write (prometheus.yml:7:1) has no effect yet"]})");
+  const std::string runtime = fixture.text("/api/v1/status/runtimeinfo");
+  CHECK(runtime.find("\"reloadConfigSuccess\":false") != std::string::npos);
+  CHECK(runtime.find("\"lastConfigTime\":\"1970-01-01T00:00:01Z\"") != std::string::npos);
   CHECK(fixture.text("/api/v1/status/walreplay") == success(R"({"min":1,"max":9,"current":4})"));
   CHECK(fixture.get("/api/v1/status/tsdb").status == 501);
   CHECK(fixture.text("/api/v1/targets") ==

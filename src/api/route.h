@@ -30,8 +30,6 @@ struct Call {
   model::TenantId tenant{model::kDefaultTenant};
   std::stop_token stop = {};  // asked for when the server stops: queries end early
   bool is_ready = false;
-  int64_t reloaded_at_ms = 0;    // of the last reload attempt; the start before any
-  bool reload_succeeded = true;  // of the last reload attempt
 
   // The first value of a parameter, "" when it is absent (as in Go's FormValue).
   std::string_view param(std::string_view name) const;

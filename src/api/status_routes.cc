@@ -53,15 +53,21 @@ int64_t thread_count() {
   return threads;
 }
 
+ConfigState config_state(const Call& call) {
+  if (call.options.config_state) return call.options.config_state();
+  return {.yaml = {}, .warnings = {}, .reloaded_at_ms = call.options.started_at_ms};
+}
+
 Result<Response> runtime_info(const Call& call) {
+  const ConfigState config = config_state(call);
   Answer answer;
   JsonWriter& json = answer.json().object();
   json.key("startTime").value(core::format_rfc3339(call.options.started_at_ms));
   json.key("CWD").value(working_directory());
   json.key("hostname").value(host_name());
   json.key("serverTime").value(core::format_rfc3339(call.clock.now_ms()));
-  json.key("reloadConfigSuccess").value(call.reload_succeeded);
-  json.key("lastConfigTime").value(core::format_rfc3339(call.reloaded_at_ms));
+  json.key("reloadConfigSuccess").value(config.reload_succeeded);
+  json.key("lastConfigTime").value(core::format_rfc3339(config.reloaded_at_ms));
   json.key("corruptionCount").value(0);  // a corrupt log stops the start instead
   json.key("goroutineCount").value(thread_count());
   json.key("GOMAXPROCS").value(static_cast<int64_t>(std::thread::hardware_concurrency()));
@@ -80,11 +86,10 @@ Result<Response> flags(const Call& call) {
 }
 
 Result<Response> config(const Call& call) {
+  const ConfigState state = config_state(call);
   Answer answer;
-  answer.json().object().key("yaml").value(call.options.config_yaml ? call.options.config_yaml()
-                                                                    : std::string());
-  answer.json().end();
-  return std::move(answer).finish();
+  answer.json().object().key("yaml").value(state.yaml).end();
+  return std::move(answer).finish(state.warnings);
 }
 
 void write_counts(JsonWriter& json, std::string_view key, const std::vector<NamedCount>& counts) {

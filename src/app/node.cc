@@ -68,14 +68,29 @@ std::vector<std::string> unsupported_keys(const LoadedFiles& loaded) {
   return keys;
 }
 
-void note_reload(const Node& node, bool successful) {
+api::ConfigState config_state(Node& node) {
+  const std::lock_guard lock(node.reload_mutex);
+  api::ConfigState state;
+  state.yaml = effective_yaml(node.loaded.config);
+  for (const std::string& key : unsupported_keys(node.loaded)) {
+    state.warnings.push_back(key + " has no effect yet");
+  }
+  state.reload_succeeded = node.reload_succeeded;
+  state.reloaded_at_ms = node.reloaded_at_ms;
+  return state;
+}
+
+// Called with reload_mutex, or before anyone else knows the node.
+void note_reload(Node& node, bool successful) {
+  node.reload_succeeded = successful;
   core::gauge("petrel_config_last_reload_successful",
               "Whether the last reading of the configuration succeeded.")
       .set(successful ? 1 : 0);
   if (!successful) return;
+  node.reloaded_at_ms = node.clock.now_ms();
   core::gauge("petrel_config_last_reload_success_timestamp_seconds",
               "When the configuration was last read successfully.")
-      .set(static_cast<double>(node.clock.now_ms()) / 1000);
+      .set(static_cast<double>(node.reloaded_at_ms) / 1000);
 }
 
 void publish_build_info() {
@@ -94,10 +109,7 @@ Result<void> start_http(Node& node) {
   options.cors_origin = node.flags.cors_origin;
   options.enable_lifecycle = node.flags.enable_lifecycle;
   options.reload = [&node] { return reload(node); };
-  options.config_yaml = [&node] {
-    const std::lock_guard lock(node.reload_mutex);
-    return effective_yaml(node.loaded.config);
-  };
+  options.config_state = [&node] { return config_state(node); };
   options.replay_progress = [&node]() -> api::ReplayProgress {
     if (!node.engine) return {};
     const tsdb::ReplayProgress progress = node.engine->progress();

@@ -65,7 +65,10 @@ struct Node {
   core::ThreadPool background;
 
   std::mutex reload_mutex;
-  LoadedFiles loaded;  // guarded by reload_mutex after the start
+  // Guarded by reload_mutex after the start.
+  LoadedFiles loaded;
+  bool reload_succeeded = true;
+  int64_t reloaded_at_ms = 0;  // of the last success
 
   std::unique_ptr<core::FileLock> data_lock;
   std::unique_ptr<tsdb::EmbeddedLog> log;
