@@ -131,6 +131,16 @@ class EtcdSession : public std::enable_shared_from_this<EtcdSession> {
     watch(pass);
   }
 
+  // Values beyond what Petrel reads may stand there; smaller pages get past them.
+  void take_oversized(const PassPtr& pass) {
+    if (pass->page_size == 1) {
+      lose(pass, {ErrorCode::TooLarge, endpoint_of(*pass) + ": an answer has more than 64 MiB"});
+      return;
+    }
+    pass->page_size /= 2;
+    read_page(pass);
+  }
+
   void watch(const PassPtr& pass) {
     pass->answer.clear();
     open(
@@ -244,9 +254,8 @@ class EtcdSession : public std::enable_shared_from_this<EtcdSession> {
         },
         [this, pass, then](Result<int> end) {
           if (!is_current(pass)) return;
-          if (std::exchange(pass->is_oversized, false) && pass->page_size > 1) {
-            pass->page_size /= 2;
-            read_page(pass);
+          if (std::exchange(pass->is_oversized, false)) {
+            take_oversized(pass);
             return;
           }
           const Result<std::string> answer =
