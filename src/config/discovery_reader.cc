@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <re2/re2.h>
+#include <set>
 
 namespace config {
 namespace {
@@ -299,20 +300,111 @@ Result<void> check_kubernetes(const Value& value, const net::ClientConfig& clien
   return {};
 }
 
+// Which objects a role's selectors may be about (discovery/kubernetes).
+std::string_view selectors_of(std::string_view role) {
+  if (role == "endpointslice") return "pod, service, endpointslice";
+  if (role == "endpoints") return "pod, service, endpoints";
+  return role;
+}
+
+Result<void> check_selectors(const Value& value, const Source& source) {
+  const std::string& role = value.at("role").text;
+  const std::string_view allowed = selectors_of(role);
+  std::set<std::string> seen;
+  for (const Value& selector : value.at("selectors").items) {
+    if (!selector.given) return error_at(source, selector, "empty or null section in selectors");
+    const std::string& own = selector.at("role").text;
+    if (!seen.insert(own).second) {
+      return error_at(source, selector, fmt::format("duplicated selector role: {}", own));
+    }
+    const std::string list = fmt::format(", {},", allowed);
+    if (list.find(fmt::format(", {},", own)) == std::string::npos) {
+      return error_at(source, selector,
+                      fmt::format("{} role supports only {} selectors", role, allowed));
+    }
+    std::string_view rest = selector.at("field").text;
+    while (!rest.empty()) {
+      const std::string_view term = rest.substr(0, rest.find(','));
+      rest.remove_prefix(std::min(rest.size(), term.size() + 1));
+      if (term.find('=') != std::string_view::npos) continue;
+      return error_at(source, selector.at("field"),
+                      fmt::format("invalid selector: '{}'; can't understand '{}'",
+                                  selector.at("field").text, term));
+    }
+  }
+  return {};
+}
+
+Result<void> check_azure(const Value& value, const Source& source) {
+  if (value.at("authentication_method").text != "OAuth") return {};
+  for (const std::string_view key : {"tenant_id", "client_id", "client_secret"}) {
+    if (!value.at(key).is_zero()) continue;
+    return error_at(source, value, fmt::format("azure SD configuration requires a {}", key));
+  }
+  return {};
+}
+
+Result<void> check_marathon(const Value& value, const Source& source) {
+  const Value& token = value.at("auth_token");
+  const Value& file = value.at("auth_token_file");
+  if (token.is_zero() && file.is_zero()) return {};
+  std::string_view message;
+  if (!token.is_zero() && !file.is_zero()) {
+    message = "marathon_sd: at most one of auth_token & auth_token_file must be configured";
+  } else if (value.at("basic_auth").given) {
+    message =
+        "marathon_sd: at most one of basic_auth, auth_token & auth_token_file must be configured";
+  } else if (!value.at("bearer_token").is_zero() || !value.at("bearer_token_file").is_zero()) {
+    message =
+        "marathon_sd: at most one of bearer_token, bearer_token_file, auth_token & "
+        "auth_token_file must be configured";
+  } else if (value.at("authorization").given) {
+    message =
+        "marathon_sd: at most one of auth_token, auth_token_file & authorization must be "
+        "configured";
+  } else {
+    return {};
+  }
+  return error_at(source, value, message);
+}
+
+// Addresses that must be whole URLs, each with its own words for it.
+Result<void> check_server_url(std::string_view kind, const Value& value, const Source& source) {
+  const bool is_kuma = kind == "kuma_sd_configs";
+  if (!is_kuma && kind != "eureka_sd_configs") return {};
+  const Value& server = value.at("server");
+  const UrlParts parts = url_parts(server.text);
+  if (!parts.scheme.empty() && !parts.host.empty()) return {};
+  if (!is_kuma) return error_at(source, server, "eureka_sd: invalid eureka server URL");
+  return error_at(
+      source, server,
+      fmt::format("kuma SD server must not be empty and have a scheme: {}", server.text));
+}
+
 // What is not built is held to Prometheus's rules all the same, as far as they are simple.
 Result<void> check_other(std::string_view kind, Value& value, const Source& source) {
-  if (kind == "consul_sd_configs" &&
+  if (kind == "consul_sd_configs" && value.at("basic_auth").given &&
       !(value.at("username").is_zero() && value.at("password").is_zero())) {
-    Value& basic = value.at("basic_auth");
-    if (basic.given) {
-      return error_at(source, basic,
-                      "at most one of consul SD configuration username and password and basic "
-                      "auth can be configured");
-    }
-    basic.given = true;
-    basic.at("username").set_text(value.at("username").text);
-    basic.at("password").set_text(value.at("password").text);
+    return error_at(source, value.at("basic_auth"),
+                    "at most one of consul SD configuration username and password and basic auth "
+                    "can be configured");
   }
+  if (kind == "azure_sd_configs") TRY(check_azure(value, source));
+  if (kind == "marathon_sd_configs") TRY(check_marathon(value, source));
+  if (kind == "ec2_sd_configs") {
+    for (const Value& filter : value.at("filters").items) {
+      if (filter.given && !filter.at("values").is_zero()) continue;
+      return error_at(source, filter, "EC2 SD configuration filter values cannot be empty");
+    }
+  }
+  if (kind == "stackit_sd_configs") {
+    const Value& endpoint = value.at("endpoint");
+    if (const Result<void> url = check_url(endpoint.text); !url) {
+      return error_at(source, endpoint,
+                      fmt::format("stackit_sd: invalid endpoint {}", url.error().message));
+    }
+  }
+  TRY(check_server_url(kind, value, source));
   if (kind == "puppetdb_sd_configs") TRY(check_http_url(value.at("url"), source));
   if (kind == "serverset_sd_configs" || kind == "nerve_sd_configs") {
     for (const Value& path : value.at("paths").items) {
@@ -332,7 +424,10 @@ Result<void> check_other(std::string_view kind, Value& value, const Source& sour
   }
   if (!has_client_fields(value)) return {};
   const net::ClientConfig client = TRY(take_client_config(value, source));
-  if (kind == "kubernetes_sd_configs") TRY(check_kubernetes(value, client, source));
+  if (kind == "kubernetes_sd_configs") {
+    TRY(check_kubernetes(value, client, source));
+    TRY(check_selectors(value, source));
+  }
   return {};
 }
 

@@ -281,11 +281,11 @@ Result<GlobalConfig> take_global(Value& global, bool is_written, const Source& s
 
 Result<ScrapeConfig> take_scrape(Value& value, const Value& global, const Source& source) {
   if (!value.given) return error_at(source, value, "empty or null scrape config section");
-  if (value.at("job_name").is_zero()) return error_at(source, value, "job_name is empty");
   const std::string& job = value.at("job_name").text;
 
   ScrapeConfig scrape;
   scrape.discoveries = TRY(take_discoveries(value, source));
+  if (job.empty()) return error_at(source, value, "job_name is empty");
   scrape.client = TRY(take_client_config(value, source));
   Value& relabelling = value.at("relabel_configs");
   if (relabelling.items.empty()) TRY(check_static_targets(value, source));
