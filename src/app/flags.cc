@@ -80,6 +80,10 @@ void define_rest(Definition& all, Flags& flags) {
                  "Prometheus configuration file. With it, the host collector and the default\n"
                  "rules are off unless asked for.")
       ->type_name("FILE");
+  add_duration(all, "config.auto-reload-interval", flags.auto_reload_interval_ms,
+               "How often to look whether the configuration's files have changed, and to reload\n"
+               "if so; 0s: never (30s with --enable-feature=auto-reload-config).",
+               true);
   cli.add_option("--rules.file", flags.rule_globs, "Rule files (a pattern); may be repeated.")
       ->type_name("GLOB");
   cli.add_option("--storage.tsdb.path", flags.data_path, "Folder of all data.")
@@ -104,8 +108,9 @@ void define_rest(Definition& all, Flags& flags) {
   cli.add_flag("--query.strict", flags.query_strict,
                "Prometheus's PromQL only: no dotted metric names, no bare {{ label }}.");
   cli.add_option("--enable-feature", flags.features,
-                 "Comma-separated features of Prometheus: promql-delayed-name-removal; with\n"
-                 "--query.strict also promql-experimental-functions, promql-duration-expr.")
+                 "Comma-separated features of Prometheus: promql-delayed-name-removal,\n"
+                 "auto-reload-config; with --query.strict also promql-experimental-functions, "
+                 "promql-duration-expr.")
       ->delimiter(',');
   cli.add_option("--alertmanager.config.file", flags.alertmanager_config_file,
                  "Alertmanager configuration file: route and receivers.")
@@ -168,8 +173,12 @@ core::Result<void> judge_unknown(const std::vector<std::string>& extras, const C
   return {};
 }
 
-constexpr std::array<std::string_view, 3> kFeatures = {
-    "promql-delayed-name-removal", "promql-experimental-functions", "promql-duration-expr"};
+constexpr std::string_view kAutoReload = "auto-reload-config";
+constexpr int64_t kAutoReloadIntervalMs = 30'000;  // Prometheus's default
+
+constexpr std::array<std::string_view, 4> kFeatures = {"promql-delayed-name-removal",
+                                                       "promql-experimental-functions",
+                                                       "promql-duration-expr", kAutoReload};
 
 void judge_features(Flags& flags) {
   for (const std::string& feature : flags.features) {
@@ -242,6 +251,9 @@ core::Result<FlagsOutcome> parse_flags(const std::vector<std::string>& arguments
   TRY(judge_unknown(all.cli.remaining(), all.cli, flags));
   TRY(read_durations(all));
   judge_features(flags);
+  if (flags.has_feature(kAutoReload) && flags.auto_reload_interval_ms == 0) {
+    flags.auto_reload_interval_ms = kAutoReloadIntervalMs;
+  }
   flags.log_level = level_of(all.log_level);
   flags.log_format = all.log_format == "json" ? core::LogFormat::Json : core::LogFormat::Logfmt;
   list_flags(all.cli, flags);

@@ -18,6 +18,7 @@ namespace app {
 
 struct Flags {
   std::string config_file;
+  int64_t auto_reload_interval_ms = 0;  // 0: files are not watched
   std::vector<std::string> rule_globs;  // --rules.file, besides those of the configuration
   std::string listen_address = "127.0.0.1:9090";
   std::string external_url;

@@ -177,6 +177,7 @@ Result<LoadedFiles> load_files(const Flags& flags, core::FileSystem& files) {
 
 Result<void> reload(Node& node) {
   const std::lock_guard lock(node.reload_mutex);
+  if (node.is_stopping) return core::fail(ErrorCode::Unavailable, "the server is stopping");
   const auto apply = [&node]() -> Result<void> {
     LoadedFiles fresh = TRY(load_files(node.flags, node.files));
     if (node.rules) {
@@ -187,7 +188,9 @@ Result<void> reload(Node& node) {
     node.loaded = std::move(fresh);
     return {};
   };
+  node.watched.begin_reading(files_fingerprint(node.files, watched_paths(node)));
   const Result<void> result = apply();
+  node.watched.end_reading(files_fingerprint(node.files, watched_paths(node)), result.has_value());
   note_reload(node, result.has_value());
   if (!result) {
     core::log_error("config", "reload failed, the old configuration stays",
@@ -203,6 +206,9 @@ Result<void> start_node(Node& node) {
   const std::vector<const Role*> roles = TRY(select_roles(node.flags.roles));
   TRY(check_listen_address(node.flags.listen_address, node.flags.allow_anonymous));
   node.loaded = TRY(load_files(node.flags, node.files));
+  const uint32_t fingerprint = files_fingerprint(node.files, watched_paths(node));
+  node.watched.begin_reading(fingerprint);
+  node.watched.end_reading(fingerprint, true);
   node.data_lock = TRY(tsdb::lock_data_dir(node.files, node.flags.data_path));
   publish_build_info();
   TRY(start_http(node));
@@ -216,12 +222,18 @@ Result<void> start_node(Node& node) {
                           .engine = node.promql.get(),
                           .rules = rules_view(node),
                           .tsdb_status = [&node](size_t top) { return tsdb_status(node, top); }});
+  start_config_watch(node);
   return {};
 }
 
 void stop_node(Node& node) {
   // New requests are refused first, so that nothing is acknowledged while parts stop.
   constexpr int64_t kGraceMs = 5'000;
+  {
+    const std::lock_guard lock(node.reload_mutex);
+    node.is_stopping = true;
+  }
+  stop_config_watch(node);
   if (node.api) node.api->cancel_queries();
   if (node.server) node.server->stop(kGraceMs);
   if (node.api) node.api->clear_services();

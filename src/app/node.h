@@ -19,6 +19,7 @@
 #include "alertstore/sqlite_store.h"
 #include "api/api.h"
 #include "app/config.h"
+#include "app/config_watch.h"
 #include "app/flags.h"
 #include "app/http_guard.h"
 #include "core/clock.h"
@@ -67,6 +68,8 @@ struct Node {
   std::mutex reload_mutex;
   // Guarded by reload_mutex after the start.
   LoadedFiles loaded;
+  WatchedFiles watched;
+  bool is_stopping = false;  // nothing is reloaded any more
   bool reload_succeeded = true;
   int64_t reloaded_at_ms = 0;  // of the last success
 
@@ -80,6 +83,7 @@ struct Node {
   std::unique_ptr<rules::RuleManager> rules;
   std::unique_ptr<agent::HostCollector> host_collector;
   std::atomic<core::TimerId> maintenance_timer = 0;
+  std::atomic<core::TimerId> watch_timer = 0;
 
   HttpGuard guard;
   std::unique_ptr<api::Api> api;

@@ -20,7 +20,6 @@ constexpr std::array kIgnored = {
     IgnoredFlag{"auto-gomaxprocs", FlagKind::Switch, kNotNeeded},
     IgnoredFlag{"auto-gomemlimit", FlagKind::Switch, kNotNeeded},
     IgnoredFlag{"auto-gomemlimit.ratio", FlagKind::Value, kNotNeeded},
-    IgnoredFlag{"config.auto-reload-interval", FlagKind::Value, kNotBuilt},
     IgnoredFlag{"rules.alert.for-grace-period", FlagKind::Value, kNotNeeded},
     IgnoredFlag{"rules.alert.for-outage-tolerance", FlagKind::Value, kNotNeeded},
     IgnoredFlag{"rules.alert.resend-delay", FlagKind::Value, kNotNeeded},
