@@ -15,10 +15,13 @@
 #include "core/result.h"
 #include "core/rng.h"
 #include "core/scheduler.h"
+#include "discovery/provider.h"
 #include "net/http_client.h"
 #include "scrape/scrape_view.h"
 #include "storage/sample_sink.h"
 
+#include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -27,9 +30,20 @@ namespace scrape {
 
 struct ScrapeManagerOptions {
   model::TenantId tenant{model::kDefaultTenant};
-  std::string state_dir;           // for discovery; "": nothing is kept
-  std::string external_url;        // global_url of targets on loopback
+  std::string state_dir;     // for discovery; "": nothing is kept
+  std::string external_url;  // global_url of targets on loopback
+  std::string user_agent = "Petrel";
   bool honor_scrape_time = false;  // timestamps are when the scrape began, not its slot
+  // Changes of discovery are taken over at most this often.
+  int64_t sync_interval_ms = 1'000;
+  // Scrapes at once of targets that time out again and again.
+  uint32_t slow_in_flight_max = 200;
+  // Threads of the executor that read bodies at the same time.
+  uint32_t readers_max = 2;
+  // Received bodies that are not read yet; beyond, scrapes fail.
+  uint64_t waiting_bytes_max = 256ULL << 20;
+  // Samples kept while storage takes none.
+  uint64_t kept_samples_max = 2'000'000;
 };
 
 // Everything outlives the manager.
@@ -41,6 +55,12 @@ struct ScrapeManagerParts {
   core::FileSystem& files;
   core::Rng& rng;
   net::ClientLoop& loop;
+  // Empty: net::HttpClient::create and discovery::make_provider.
+  std::function<core::Result<std::unique_ptr<net::HttpClient>>(const net::ClientConfig&)>
+      make_client = {};
+  std::function<core::Result<std::unique_ptr<discovery::Provider>>(
+      const config::DiscoveryConfig&, const std::string& name, const discovery::ProviderParts&)>
+      make_provider = {};
 };
 
 // Thread-safe.
@@ -53,7 +73,7 @@ class ScrapeManager : public ScrapeStatus {
   virtual core::Result<void> apply(std::vector<config::ScrapeConfig> scrapes,
                                    const model::Labels& external_labels) = 0;
   // Ends every scrape, writes what is gathered; series of a stopped server get no stale
-  // markers, as in Prometheus.
+  // markers, as in Prometheus. Must not be called by a task of the executor.
   virtual void stop() = 0;
 };
 

@@ -2,7 +2,9 @@
 
 #pragma once
 
+#include "core/result.h"
 #include "model/labels.h"
+#include "model/relabel.h"
 #include "model/sample.h"
 
 #include <cstdint>
@@ -36,6 +38,7 @@ struct DroppedView {
   std::string pool;
   model::Labels discovered;
   std::string reason;
+  bool is_invalid = false;  // not dropped by a rule: it cannot be scraped
 };
 
 struct DiscoveryView {
@@ -48,7 +51,7 @@ struct DiscoveryView {
 struct PoolView {
   std::string name;
   size_t active = 0;
-  size_t dropped = 0;
+  size_t dropped = 0;  // all of them, where keep_dropped_targets shows fewer
   size_t up = 0;
   std::vector<DiscoveryView> discoveries;
   std::string error;  // "target_limit exceeded ...", or ""
@@ -57,6 +60,13 @@ struct PoolView {
 struct MetadataView {
   model::Labels target;  // labels of the target
   model::Metadata metadata;
+};
+
+// The label set after a relabel rule and those before it.
+struct RelabelStepView {
+  model::RelabelConfig rule;
+  model::Labels output;  // empty when dropped
+  bool keep = true;
 };
 
 // Thread-safe.
@@ -71,6 +81,9 @@ class ScrapeStatus {
   virtual std::vector<MetadataView> metadata(
       const std::string& metric, const std::function<bool(model::LabelsView)>& is_wanted,
       size_t limit) const = 0;
+  // What the relabel rules of a pool do to a label set. NotFound: no such pool.
+  virtual core::Result<std::vector<RelabelStepView>> relabel_steps(
+      std::string_view pool, const model::Labels& labels) const = 0;
 };
 
 }  // namespace scrape

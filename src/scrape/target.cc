@@ -144,7 +144,8 @@ core::Result<void> check_address(std::string_view address) {
 
 // What comes after relabelling; `labels` has an address.
 core::Result<void> fill_target(const config::ScrapeConfig& config, model::LabelsBuilder& labels,
-                               Target& target) {
+                               TargetDecision& decision) {
+  Target& target = decision.target;
   TRY(check_address(labels.get(kAddress)));
   target.interval_ms = TRY(read_duration(labels, kInterval, "scrape interval"));
   target.timeout_ms = TRY(read_duration(labels, kTimeout, "scrape timeout"));
@@ -155,8 +156,8 @@ core::Result<void> fill_target(const config::ScrapeConfig& config, model::Labels
   }
   labels.remove_if([](const model::Label& label) { return label.name.starts_with(kMetaPrefix); });
   if (labels.get("instance").empty()) labels.set("instance", labels.get(kAddress));
-  const model::Labels all = labels.build();
-  for (const model::Label& label : all) {
+  decision.relabelled = labels.build();
+  for (const model::Label& label : decision.relabelled) {
     if (!core::is_utf8(label.value)) {
       return core::fail(ErrorCode::InvalidArgument, "invalid label value for {}: {}",
                         quoted(label.name), quoted(label.value));
@@ -192,7 +193,7 @@ TargetDecision decide_target(const config::ScrapeConfig& config, const model::La
     decision.error = "no address";
     return decision;
   }
-  if (const auto filled = fill_target(config, labels, decision.target); !filled) {
+  if (const auto filled = fill_target(config, labels, decision); !filled) {
     decision.outcome = Outcome::Invalid;
     decision.error = filled.error().message;
   }

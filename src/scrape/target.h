@@ -29,8 +29,9 @@ enum class Outcome : uint8_t { Scraped, DroppedByRelabelling, NoAddress, Invalid
 struct TargetDecision {
   Outcome outcome = Outcome::Scraped;
   Target target;
-  std::string error;    // Invalid: "scrape timeout cannot be greater than scrape interval ..."
-  int dropped_by = -1;  // the index of the relabel rule
+  model::Labels relabelled;  // of a scraped one: all labels but __meta_*
+  std::string error;         // Invalid: "scrape timeout cannot be greater than scrape interval ..."
+  int dropped_by = -1;       // the index of the relabel rule
 };
 
 TargetDecision decide_target(const config::ScrapeConfig& config, const model::Labels& group,
