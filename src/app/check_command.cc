@@ -1,91 +1,53 @@
-// petrel check rules FILE... | petrel check config FILE...
-//
-// promtool's habits: one line per file on stdout, errors on stderr, exit code 1 when a
-// file is bad and 2 for wrong usage.
+// petrel check WHAT ...: one file per thing that is checked, with promtool's habits: what
+// is fine on stdout, what is not on stderr, exit code 1 when something is bad, 2 for wrong
+// usage, 3 for lint.
 
-#include "alerting/config.h"
+#include "app/check_config.h"
+#include "app/check_metrics.h"
+#include "app/check_rules.h"
+#include "app/check_service_discovery.h"
+#include "app/check_web_config.h"
 #include "app/commands.h"
-#include "app/config.h"
-#include "core/file_system.h"
-#include "promql/parser.h"
-#include "rules/rule_manager.h"
 
 #include <cstdio>
 
 namespace app {
 namespace {
 
-using core::Result;
+struct Check {
+  std::string_view what;
+  int (*run)(const std::vector<std::string>& arguments);
+};
+constexpr Check kChecks[] = {
+    {"config", run_check_config},
+    {"rules", run_check_rules},
+    {"metrics", run_check_metrics},
+    {"web-config", run_check_web_config},
+    {"service-discovery", run_check_service_discovery},
+};
 
-constexpr int kFailed = 1;
-constexpr int kUsage = 2;
-
-Result<void> check_expression(std::string_view expression) {
-  const auto parsed = promql::parse(expression);
-  if (!parsed) return tl::unexpected(parsed.error());
-  return {};
-}
-
-bool check_rules(const std::string& path, const std::string& text) {
-  const std::vector<std::string> errors =
-      rules::check_rule_files({{path, text}}, {}, check_expression);
-  std::printf("Checking %s\n", path.c_str());
-  for (const std::string& error : errors) std::fprintf(stderr, "  FAILED: %s\n", error.c_str());
-  if (errors.empty()) std::printf("  SUCCESS: rules found valid\n");
-  return errors.empty();
-}
-
-bool check_config(const std::string& path, const std::string& text) {
-  std::printf("Checking %s\n", path.c_str());
-  const Result<Config> config = parse_config(text, path);
-  if (!config) {
-    std::fprintf(stderr, "  FAILED: %s\n", config.error().message.c_str());
-    return false;
-  }
-  for (const std::string& key : config->unsupported_keys) {
-    std::printf("  WARNING: no effect yet: %s\n", key.c_str());
-  }
-  const Result<std::vector<std::string>> files = expand_globs(config->rule_globs);
-  if (!files) {
-    std::fprintf(stderr, "  FAILED: %s\n", files.error().message.c_str());
-    return false;
-  }
-  std::printf("  SUCCESS: %s is valid configuration, %zu rule files found\n", path.c_str(),
-              files->size());
-  core::PosixFileSystem disk;
-  bool good = true;
-  for (const std::string& file : *files) {
-    const Result<std::string> rules = disk.read_file(file);
-    if (!rules) std::fprintf(stderr, "  FAILED: %s\n", rules.error().message.c_str());
-    good = rules && check_rules(file, *rules) && good;
-  }
-  return good;
-}
+constexpr const char* kUsageText =
+    "usage: petrel check config FILE...\n"
+    "       petrel check rules FILE...\n"
+    "       petrel check metrics [FILE]\n"
+    "       petrel check web-config FILE...\n"
+    "       petrel check service-discovery FILE JOB\n"
+    "\n"
+    "petrel check WHAT --help tells more.\n";
 
 }  // namespace
 
 int run_check(const std::vector<std::string>& arguments) {
-  const bool config = !arguments.empty() && arguments[0] == "config";
-  const bool rules = !arguments.empty() && arguments[0] == "rules";
-  const bool help =
-      !arguments.empty() && (arguments.back() == "--help" || arguments.back() == "-h");
-  if (help || (!config && !rules) || arguments.size() < 2) {
-    std::fprintf(help ? stdout : stderr,
-                 "usage: petrel check rules FILE...\n       petrel check config FILE...\n");
-    return help ? 0 : kUsage;
+  const std::string_view what = arguments.empty() ? std::string_view() : arguments[0];
+  if (what == "--help" || what == "-h") {
+    std::fputs(kUsageText, stdout);
+    return 0;
   }
-  core::PosixFileSystem disk;
-  bool good = true;
-  for (size_t i = 1; i < arguments.size(); ++i) {
-    const Result<std::string> text = disk.read_file(arguments[i]);
-    if (!text) {
-      std::fprintf(stderr, "  FAILED: %s\n", text.error().message.c_str());
-      good = false;
-      continue;
-    }
-    good = (config ? check_config(arguments[i], *text) : check_rules(arguments[i], *text)) && good;
+  for (const Check& check : kChecks) {
+    if (check.what == what) return check.run({arguments.begin() + 1, arguments.end()});
   }
-  return good ? 0 : kFailed;
+  std::fputs(kUsageText, stderr);
+  return 2;
 }
 
 }  // namespace app

@@ -273,12 +273,16 @@ core::Result<void> TextExposition::append_canonical(const std::string_view* metr
   return {};
 }
 
-core::Error TextExposition::failure_at(const char* at, std::string_view what) const {
-  const auto line = 1 + std::count(begin_, at, '\n');
+std::string text_place(std::string_view body, const char* at) {
+  const auto line = 1 + std::count(body.data(), at, '\n');
   const char* start = at;
-  while (start != begin_ && start[-1] != '\n') --start;
-  return {core::ErrorCode::InvalidArgument,
-          fmt::format("line {}, column {}: {}", line, at - start + 1, what)};
+  while (start != body.data() && start[-1] != '\n') --start;
+  return fmt::format("line {}, column {}", line, at - start + 1);
+}
+
+core::Error TextExposition::failure_at(const char* at, std::string_view what) const {
+  const std::string_view body(begin_, static_cast<size_t>(end_ - begin_));
+  return {core::ErrorCode::InvalidArgument, fmt::format("{}: {}", text_place(body, at), what)};
 }
 
 core::Result<void> TextExposition::failure() const {

@@ -39,6 +39,9 @@ enum class EscapeSet : uint8_t { LabelValue, Help };  // Help: \" stays as it is
 // Appends `text` with \\, \n and \" resolved; a backslash before anything else stays.
 void append_unescaped(std::string& out, std::string_view text, EscapeSet escapes);
 
+// "line 3, column 14" of a place in a text.
+std::string text_place(std::string_view body, const char* at);
+
 class TextExposition : public ExpositionParser {
  public:
   core::Result<void> append_labels(std::string& label_bytes) const final;
