@@ -43,6 +43,12 @@ def peers() -> list[Row]:
     return [Row(*row) for row in bench.run(ROOT)]
 
 
+def scrape() -> list[Row]:
+    build_release()
+    import scrape as bench
+    return [Row(*row) for row in bench.run(ROOT)]
+
+
 # Kills under load; the test of ./test does twenty.
 KILLS = 300
 
@@ -99,6 +105,7 @@ class Gate(typing.NamedTuple):
 
 GATES = {
     "peers": Gate(peers, "ingest, memory and queries beside current Prometheus and VictoriaMetrics (about 12 min)"),
+    "scrape": Gate(scrape, "what a scrape costs beside current Prometheus and vmagent (about 12 min)"),
     "durability": Gate(durability, f"{KILLS} kills under load (about 20 min)"),
     "fresh": Gate(fresh, "./run and ./test on a fresh Debian 12 (about 25 min, needs root)"),
 }
