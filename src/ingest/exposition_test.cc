@@ -111,6 +111,27 @@ TEST_CASE("text: labels without a value are left out, repeated names are errors"
         Lines{"line 1, column 1: label name \"__name__\" is not unique"});
 }
 
+TEST_CASE("an expected key is taken as it stands, and only where it is the key") {
+  const std::string_view body =
+      "a 1\na {b=\"1\"} 2\nab 3\na{b=\"1\"} 4\na{b=\"1\"}5\n{\"x y\",b=\"2\"} 6\na\t7\n";
+  Lines with;
+  const auto parser = make_exposition_parser(ExpositionFormat::Text004, body, {});
+  Entry entry;
+  for (const char* key :
+       {"a", "a", "a", "a{b=\"1\"}", "a{b=\"1\"}", "{\"x y\",b=\"2\"}", "a", ""}) {
+    parser->expect(key);
+    REQUIRE(parser->next(entry));
+    if (entry.kind == EntryKind::End) break;
+    std::string labels;
+    REQUIRE(parser->append_labels(labels));
+    with.push_back(
+        fmt::format("{} {} {}", entry.key, model::LabelsView(labels).to_string(), entry.value));
+  }
+  CHECK(with == Lines{"a a 1", "a {b=\"1\"} a{b=\"1\"} 2", "ab ab 3", "a{b=\"1\"} a{b=\"1\"} 4",
+                      "a{b=\"1\"} a{b=\"1\"} 5", "{\"x y\",b=\"2\"} {\"x y\", b=\"2\"} 6",
+                      "a a 7"});
+}
+
 TEST_CASE("text: errors name line and column and quote what was found") {
   const auto error = [](std::string_view body) { return text(body).back(); };
   CHECK(error("a 1\nb x\n") == "line 2, column 3: expected a number, found \"x\"");

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <utility>
 
 namespace ingest {
 namespace {
@@ -68,6 +69,10 @@ const char* skip_blanks(const char* at, const char* end) {
 constexpr size_t kQuotedMax = 40;
 
 }  // namespace
+
+bool is_text_utf8(std::string_view text) {
+  return !has_high_bit(text) || core::is_utf8(text);
+}
 
 void append_unescaped(std::string& out, std::string_view text, EscapeSet escapes) {
   size_t from = 0;
@@ -162,7 +167,27 @@ bool TextExposition::read_labels(LabelSyntax syntax, std::vector<LabelSpan>& lab
   }
 }
 
+bool TextExposition::skip_expected(LabelSyntax syntax) {
+  const std::string_view rest(at_, static_cast<size_t>(end_ - at_));
+  const std::string_view key = std::exchange(expected_key_, {});
+  if (key.empty() || !rest.starts_with(key)) return false;
+  const char* behind = at_ + key.size();
+  if (behind == end_ || *behind != ' ') return false;
+  if (key.back() != '}') {
+    // Labels may follow after blanks.
+    behind = skip_blanks(behind, end_);
+    if (behind != end_ && *behind == '{') return false;
+  }
+  key_begin_ = at_;
+  at_ += key.size();
+  is_skipped_ = true;
+  syntax_ = syntax;
+  return true;
+}
+
 bool TextExposition::read_series(LabelSyntax syntax) {
+  if (skip_expected(syntax)) return true;
+  is_skipped_ = false;
   labels_.clear();
   metric_escaped_ = false;
   metric_ = {};
@@ -184,7 +209,7 @@ bool TextExposition::read_series(LabelSyntax syntax) {
   if (!read_labels(syntax, labels_)) return false;
   if (metric_.data() == nullptr) return expected(key_begin_, "a metric name among the labels");
   const std::string_view key(key_begin_, static_cast<size_t>(at_ - key_begin_));
-  if (has_high_bit(key) && !core::is_utf8(key)) return expected(key_begin_, "UTF-8");
+  if (!is_text_utf8(key)) return expected(key_begin_, "UTF-8");
   return true;
 }
 
@@ -210,14 +235,19 @@ bool TextExposition::read_family_name() {
   return true;
 }
 
-core::Result<void> TextExposition::append_labels(std::string& label_bytes) const {
+core::Result<void> TextExposition::append_labels(std::string& label_bytes) {
+  if (is_skipped_) {
+    const char* const behind = std::exchange(at_, key_begin_);
+    if (!read_series(syntax_)) return failure();
+    at_ = behind;
+  }
   return append_canonical(&metric_, metric_escaped_, labels_, label_bytes);
 }
 
 core::Result<void> TextExposition::append_canonical(const std::string_view* metric,
                                                     bool metric_escaped,
                                                     const std::vector<LabelSpan>& labels,
-                                                    std::string& label_bytes) const {
+                                                    std::string& label_bytes) {
   // Decoded text and rewritten numbers live in scratch_, which must not move meanwhile.
   size_t scratch_size = metric != nullptr ? metric->size() : 0;
   constexpr size_t kNumberSizeMax = 32;

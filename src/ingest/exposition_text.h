@@ -36,6 +36,8 @@ enum class LabelSyntax : uint8_t {
 
 enum class EscapeSet : uint8_t { LabelValue, Help };  // Help: \" stays as it is
 
+bool is_text_utf8(std::string_view text);  // quick for ASCII
+
 // Appends `text` with \\, \n and \" resolved; a backslash before anything else stays.
 void append_unescaped(std::string& out, std::string_view text, EscapeSet escapes);
 
@@ -44,7 +46,8 @@ std::string text_place(std::string_view body, const char* at);
 
 class TextExposition : public ExpositionParser {
  public:
-  core::Result<void> append_labels(std::string& label_bytes) const final;
+  core::Result<void> append_labels(std::string& label_bytes) final;
+  void expect(std::string_view key) final { expected_key_ = options_.strict ? "" : key; }
 
  protected:
   TextExposition(std::string_view body, const ExpositionOptions& options)
@@ -52,6 +55,8 @@ class TextExposition : public ExpositionParser {
 
   // Metric name and labels at at_, which is left behind them. False with a fault noted.
   bool read_series(LabelSyntax syntax);
+  // Whether the expected key stands at at_, which is then left behind it.
+  bool skip_expected(LabelSyntax syntax);
   // The braces' inside; at_ stands behind the opening one.
   bool read_labels(LabelSyntax syntax, std::vector<LabelSpan>& labels);
   // A name as it stands after # HELP, TYPE and UNIT, quoted or not.
@@ -62,7 +67,7 @@ class TextExposition : public ExpositionParser {
   // Canonical label bytes of `labels`, with `metric` unless it is null.
   core::Result<void> append_canonical(const std::string_view* metric, bool metric_escaped,
                                       const std::vector<LabelSpan>& labels,
-                                      std::string& label_bytes) const;
+                                      std::string& label_bytes);
 
   bool expected(const char* at, const char* what) {
     fault_ = {at, what};
@@ -83,6 +88,9 @@ class TextExposition : public ExpositionParser {
   std::string_view metric_;
   bool metric_escaped_ = false;
   std::vector<LabelSpan> labels_;
+  bool is_skipped_ = false;  // the two above are not read yet
+  LabelSyntax syntax_ = LabelSyntax::Prometheus;
+  std::string_view expected_key_;
 
   std::string_view family_;                              // of the newest HELP, TYPE or UNIT
   model::MetricType type_ = model::MetricType::Unknown;  // of the newest TYPE
@@ -90,8 +98,8 @@ class TextExposition : public ExpositionParser {
   std::string unescaped_text_;
 
  private:
-  mutable std::string scratch_;
-  mutable std::vector<model::Label> sorted_;
+  std::string scratch_;
+  std::vector<model::Label> sorted_;
 };
 
 std::unique_ptr<ExpositionParser> make_prometheus_text_parser(std::string_view body,

@@ -59,6 +59,7 @@ class OpenMetricsText final : public TextExposition {
     }
     const char* const line = at_;
     const bool read = at_ != end_ && *at_ == '#' ? read_hash_line(entry) : read_sample(entry);
+    expected_key_ = {};
     if (!read) return failure();
     return options_.strict ? judge(line, entry) : core::Result<void>{};
   }
@@ -105,7 +106,7 @@ class OpenMetricsText final : public TextExposition {
       entry.kind = EntryKind::Unit;
       entry.text = text;
     } else {
-      if (!core::is_utf8(text)) return expected(at_, "UTF-8");
+      if (!is_text_utf8(text)) return expected(at_, "UTF-8");
       if (text.find('\\') != std::string_view::npos) {
         unescaped_text_.clear();
         append_unescaped(unescaped_text_, text, EscapeSet::LabelValue);

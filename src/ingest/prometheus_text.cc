@@ -1,7 +1,6 @@
 // The Prometheus text format 0.0.4 and 1.0.0, which only differ in what a client may ask
 // for: both take quoted UTF-8 names. Judged as by Prometheus 3.5's textparse.PromParser.
 
-#include "core/utf8.h"
 #include "ingest/exposition_text.h"
 #include "ingest/float_text.h"
 
@@ -40,7 +39,9 @@ class PrometheusText final : public TextExposition {
       if (*at_ != '#') return read_sample(entry) ? core::Result<void>{} : failure();
       bool is_metadata = false;
       if (!read_comment(entry, is_metadata)) return failure();
-      if (is_metadata) return {};
+      if (!is_metadata) continue;
+      expected_key_ = {};
+      return {};
     }
   }
 
@@ -84,7 +85,7 @@ class PrometheusText final : public TextExposition {
       entry.type = type_;
       return true;
     }
-    if (!core::is_utf8(text)) return expected(text.data(), "UTF-8");
+    if (!is_text_utf8(text)) return expected(text.data(), "UTF-8");
     if (text.find('\\') != std::string_view::npos) {
       unescaped_text_.clear();
       append_unescaped(unescaped_text_, text, EscapeSet::Help);
