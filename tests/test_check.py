@@ -43,10 +43,10 @@ def test_every_error_is_told_with_its_place_and_the_other_files_are_checked(tmp_
 
 def test_a_configuration_is_checked_with_its_rule_files(tmp_path):
     (tmp_path / "bad.yml").write_text(BAD)
-    (tmp_path / "petrel.yml").write_text("rule_files: [bad.yml]\nscrape_configs: []\n")
+    (tmp_path / "petrel.yml").write_text("rule_files: [bad.yml]\nremote_write: []\n")
     outcome = run_petrel(tmp_path, "check", "config", "petrel.yml")
     assert outcome.returncode == 1
-    assert "scrape_configs (petrel.yml:2:1)" in outcome.stdout, "a key without effect is named"
+    assert "remote_write (petrel.yml:2:1)" in outcome.stdout, "a key without effect is named"
     assert "bad.yml:7:7: " in outcome.stderr
 
 

@@ -30,10 +30,12 @@ std::vector<std::string> watched_paths(const Node& node) {
     if (!file.empty()) paths.push_back(file);
   }
   std::vector<std::string> patterns = node.loaded.config.rule_globs;
+  const std::vector<std::string>& scrapes = node.loaded.config.scrape_file_globs;
+  patterns.insert(patterns.end(), scrapes.begin(), scrapes.end());
   patterns.insert(patterns.end(), node.flags.rule_globs.begin(), node.flags.rule_globs.end());
   for (const std::string& pattern : patterns) {
     // A file that is gone still counts by its name.
-    auto found = expand_globs({pattern});
+    auto found = config::expand_globs({pattern});
     if (!found) found = std::vector<std::string>{pattern};
     paths.insert(paths.end(), found->begin(), found->end());
   }

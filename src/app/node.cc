@@ -7,6 +7,7 @@
 #include "core/time.h"
 #include "rules/default_rules.h"
 
+#include <cstdlib>
 #include <set>
 
 namespace app {
@@ -71,7 +72,7 @@ std::vector<std::string> unsupported_keys(const LoadedFiles& loaded) {
 api::ConfigState config_state(Node& node) {
   const std::lock_guard lock(node.reload_mutex);
   api::ConfigState state;
-  state.yaml = effective_yaml(node.loaded.config);
+  state.yaml = node.loaded.config.effective_yaml;
   for (const std::string& key : unsupported_keys(node.loaded)) {
     state.warnings.push_back(key + " has no effect yet");
   }
@@ -91,6 +92,11 @@ void note_reload(Node& node, bool successful) {
   core::gauge("petrel_config_last_reload_success_timestamp_seconds",
               "When the configuration was last read successfully.")
       .set(static_cast<double>(node.reloaded_at_ms) / 1000);
+}
+
+std::string environment(const std::string& name) {
+  const char* value = std::getenv(name.c_str());
+  return value == nullptr ? "" : value;
 }
 
 void publish_build_info() {
@@ -151,20 +157,23 @@ Node::~Node() = default;
 
 Result<LoadedFiles> load_files(const Flags& flags, core::FileSystem& files) {
   LoadedFiles loaded;
+  std::string text;
   if (!flags.config_file.empty()) {
-    const std::string text = TRY(files.read_file(flags.config_file).context("--config.file"));
-    loaded.config = TRY(parse_config(text, flags.config_file));
+    text = TRY(files.read_file(flags.config_file).context("--config.file"));
   }
+  // Without a file the defaults are read, and shown, from an empty one.
+  loaded.config =
+      TRY(config::parse_prometheus_config(text, flags.config_file, {files, environment}));
   std::vector<std::string> patterns = loaded.config.rule_globs;
   patterns.insert(patterns.end(), flags.rule_globs.begin(), flags.rule_globs.end());
-  for (const std::string& path : TRY(expand_globs(patterns))) {
+  for (const std::string& path : TRY(config::expand_globs(patterns))) {
     loaded.rule_files.push_back({path, TRY(files.read_file(path).context("rule file"))});
   }
   if (flags.wants_default_rules()) loaded.rule_files.push_back(rules::default_rules());
 
   if (!flags.alertmanager_config_file.empty()) {
     const std::string& path = flags.alertmanager_config_file;
-    const std::string text = TRY(files.read_file(path).context("--alertmanager.config.file"));
+    text = TRY(files.read_file(path).context("--alertmanager.config.file"));
     loaded.alerting = TRY(alerting::load_config(text, path));
   } else if (!flags.webhook_url.empty()) {
     loaded.alerting.config =
@@ -181,8 +190,9 @@ Result<void> reload(Node& node) {
   const auto apply = [&node]() -> Result<void> {
     LoadedFiles fresh = TRY(load_files(node.flags, node.files));
     if (node.rules) {
-      TRY(node.rules->load(fresh.rule_files, fresh.config.evaluation_interval_ms,
-                           fresh.config.rule_query_offset_ms, fresh.config.external_labels));
+      TRY(node.rules->load(fresh.rule_files, fresh.config.global.evaluation_interval_ms,
+                           fresh.config.global.rule_query_offset_ms,
+                           fresh.config.global.external_labels));
     }
     if (node.notifier) node.notifier->reload(fresh.alerting.config);
     node.loaded = std::move(fresh);

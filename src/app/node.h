@@ -18,10 +18,10 @@
 #include "alerting/notifier.h"
 #include "alertstore/sqlite_store.h"
 #include "api/api.h"
-#include "app/config.h"
 #include "app/config_watch.h"
 #include "app/flags.h"
 #include "app/http_guard.h"
+#include "config/prometheus_config.h"
 #include "core/clock.h"
 #include "core/file_system.h"
 #include "core/rng.h"
@@ -44,7 +44,7 @@ namespace app {
 
 // Everything a (re)load reads, before any of it takes effect.
 struct LoadedFiles {
-  Config config;
+  config::PrometheusConfig config;
   std::vector<rules::RuleText> rule_files;
   alerting::LoadedConfig alerting;
 };

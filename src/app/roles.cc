@@ -83,7 +83,7 @@ Result<void> start_querier(Node& node) {
   options.experimental_functions = on("promql-experimental-functions");
   options.duration_expressions = on("promql-duration-expr");
   options.delayed_name_removal = flags.has_feature("promql-delayed-name-removal");
-  options.subquery_step_ms = node.loaded.config.evaluation_interval_ms;
+  options.subquery_step_ms = node.loaded.config.global.evaluation_interval_ms;
   node.promql = std::make_unique<promql::Engine>(*node.engine, node.clock, options);
   return {};
 }
@@ -120,11 +120,11 @@ void stop_notifier(Node& node) {
 Result<void> start_ruler(Node& node) {
   TRY(open_alert_store(node));
   rules::RuleManagerOptions options;
-  options.default_interval_ms = node.loaded.config.evaluation_interval_ms;
-  options.default_query_offset_ms = node.loaded.config.rule_query_offset_ms;
+  options.default_interval_ms = node.loaded.config.global.evaluation_interval_ms;
+  options.default_query_offset_ms = node.loaded.config.global.rule_query_offset_ms;
   options.lookback_ms = node.flags.lookback_ms;
   options.external_url = external_url(node);
-  options.external_labels = node.loaded.config.external_labels;
+  options.external_labels = node.loaded.config.global.external_labels;
   options.strict = node.flags.query_strict;
   rules::RuleManagerParts parts{.query = rules::engine_query(*node.promql, options.tenant),
                                 .check_expression = rules::engine_check(*node.promql),

@@ -128,6 +128,7 @@ class Reader {
     TRY(check_patterns(top_.at("rule_files"), "rule", source_));
     TRY(check_patterns(top_.at("scrape_config_files"), "scrape config", source_));
     config_.rule_globs = top_.at("rule_files").texts();
+    config_.scrape_file_globs = top_.at("scrape_config_files").texts();
 
     Value& runtime = top_.at("runtime").at("gogc");
     if (runtime.number == 0) runtime.set_number(kGogcDefault);

@@ -41,7 +41,8 @@ struct AlertmanagerConfig {
 struct PrometheusConfig {
   GlobalConfig global;
   std::vector<ScrapeConfig> scrapes;
-  std::vector<std::string> rule_globs;  // absolute
+  std::vector<std::string> rule_globs;         // as they stand after joining the folder
+  std::vector<std::string> scrape_file_globs;  // scrape_config_files; `scrapes` holds theirs too
   std::vector<AlertmanagerConfig> alertmanagers;
   model::RelabelRules alert_relabel_rules;
   int64_t out_of_order_window_ms = -1;  // storage.tsdb; -1: not given
