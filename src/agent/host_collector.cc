@@ -1,5 +1,6 @@
 #include "agent/host_collector.h"
 
+#include "agent/exporter.h"
 #include "agent/round_writer.h"
 #include "core/log.h"
 #include "core/metrics.h"
@@ -8,7 +9,6 @@
 #include <cstdlib>
 #include <deque>
 #include <mutex>
-#include <set>
 
 namespace agent {
 
@@ -21,12 +21,6 @@ constexpr MetricInfo kScrapeDuration = {"scrape_duration_seconds", MetricType::G
                                         "Duration of the collection."};
 constexpr MetricInfo kScrapeSamples = {"scrape_samples_scraped", MetricType::Gauge,
                                        "Samples the collection found."};
-constexpr MetricInfo kCollectorDuration = {"node_scrape_collector_duration_seconds",
-                                           MetricType::Gauge,
-                                           "node_exporter: Duration of a collector scrape."};
-constexpr MetricInfo kCollectorSuccess = {"node_scrape_collector_success", MetricType::Gauge,
-                                          "node_exporter: Whether a collector succeeded."};
-
 constexpr std::string_view kComponent = "host_collector";
 
 struct OwnMetrics {
@@ -61,13 +55,14 @@ double seconds_between(int64_t start_ns, int64_t end_ns) {
 
 struct HostCollector::State : std::enable_shared_from_this<State> {
   State(HostCollectorOptions given, storage::SampleSink& store, core::Scheduler& timers,
-        core::Executor& workers, const core::Clock& time)
+        core::Executor& workers, const core::Clock& time,
+        std::vector<std::unique_ptr<Collector>> made)
       : options(std::move(given)),
         sink(store),
         scheduler(timers),
         executor(workers),
         clock(time),
-        collectors(make_collectors(options.roots, clock)),
+        collectors(std::move(made)),
         writer({{"job", options.job}, {"instance", options.instance}}) {}
 
   void start();
@@ -77,7 +72,6 @@ struct HostCollector::State : std::enable_shared_from_this<State> {
   void tick(int64_t slot_ms);
   void run_round(int64_t slot_ms);
   void collect(int64_t slot_ms, storage::WriteBatch& batch);
-  void run_collector(Collector& collector);
   void write_buffered();
 
   const HostCollectorOptions options;
@@ -100,7 +94,7 @@ struct HostCollector::State : std::enable_shared_from_this<State> {
   std::vector<std::unique_ptr<Collector>> collectors;
   RoundWriter writer;
   std::deque<storage::WriteBatch> buffer;
-  std::set<std::string_view> failing;  // collectors whose last round failed: logged once
+  CollectorRunner runner{clock};
   bool sink_failing = false;
 };
 
@@ -177,7 +171,7 @@ void HostCollector::State::run_round(int64_t slot_ms) {
 void HostCollector::State::collect(int64_t slot_ms, storage::WriteBatch& batch) {
   const int64_t start_ns = clock.monotonic_ns();
   writer.begin(slot_ms, batch);
-  for (const std::unique_ptr<Collector>& collector : collectors) run_collector(*collector);
+  for (const std::unique_ptr<Collector>& collector : collectors) runner.run(*collector, writer);
   const auto scraped = static_cast<double>(writer.samples_of_round());
   const double duration = seconds_between(start_ns, clock.monotonic_ns());
   writer.add(kUp, 1);
@@ -186,22 +180,6 @@ void HostCollector::State::collect(int64_t slot_ms, storage::WriteBatch& batch) 
   writer.end();
   own_metrics().rounds.add();
   own_metrics().duration.observe(duration);
-}
-
-void HostCollector::State::run_collector(Collector& collector) {
-  const int64_t start_ns = clock.monotonic_ns();
-  const core::Result<void> result = collector.collect(writer);
-  const double duration = seconds_between(start_ns, clock.monotonic_ns());
-  writer.add(kCollectorDuration, {{"collector", collector.name()}}, duration);
-  writer.add(kCollectorSuccess, {{"collector", collector.name()}}, result ? 1 : 0);
-  if (result) {
-    failing.erase(collector.name());
-  } else if (failing.insert(collector.name()).second) {
-    const bool absent = result.error().code == core::ErrorCode::NotFound;
-    core::log(absent ? core::LogLevel::Debug : core::LogLevel::Warn, kComponent,
-              "a collector failed",
-              {{"collector", collector.name()}, {"err", result.error().message}});
-  }
 }
 
 // Oldest first, up to the first that is not taken.
@@ -248,10 +226,18 @@ void HostCollector::State::stop() {
   }
 }
 
-HostCollector::HostCollector(HostCollectorOptions options, storage::SampleSink& sink,
-                             core::Scheduler& scheduler, core::Executor& executor,
-                             const core::Clock& clock)
-    : state_(std::make_shared<State>(std::move(options), sink, scheduler, executor, clock)) {}
+core::Result<std::unique_ptr<HostCollector>> HostCollector::create(HostCollectorOptions options,
+                                                                   storage::SampleSink& sink,
+                                                                   core::Scheduler& scheduler,
+                                                                   core::Executor& executor,
+                                                                   const core::Clock& clock) {
+  std::vector<std::unique_ptr<Collector>> collectors =
+      TRY(make_collectors(options.collectors, clock));
+  return std::unique_ptr<HostCollector>(new HostCollector(std::make_shared<State>(
+      std::move(options), sink, scheduler, executor, clock, std::move(collectors))));
+}
+
+HostCollector::HostCollector(std::shared_ptr<State> state) : state_(std::move(state)) {}
 
 HostCollector::~HostCollector() {
   stop();

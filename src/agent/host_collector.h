@@ -27,7 +27,7 @@ struct HostCollectorOptions {
   model::TenantId tenant{model::kDefaultTenant};
   std::string job = "node";
   std::string instance;  // such as "web17:9090"
-  Roots roots;
+  CollectorOptions collectors;
   int64_t first_interval_ms = 1'000;  // a new user sees the charts move at once
   int64_t first_phase_ms = 60'000;
   int64_t interval_ms = 5'000;
@@ -38,8 +38,12 @@ struct HostCollectorOptions {
 // Thread-safe. Everything passed in must outlive it.
 class HostCollector {
  public:
-  HostCollector(HostCollectorOptions options, storage::SampleSink& sink, core::Scheduler& scheduler,
-                core::Executor& executor, const core::Clock& clock);
+  // InvalidArgument when a setting of options.collectors cannot be used.
+  static core::Result<std::unique_ptr<HostCollector>> create(HostCollectorOptions options,
+                                                             storage::SampleSink& sink,
+                                                             core::Scheduler& scheduler,
+                                                             core::Executor& executor,
+                                                             const core::Clock& clock);
   // Calls stop().
   ~HostCollector();
 
@@ -51,6 +55,8 @@ class HostCollector {
 
  private:
   struct State;
+  explicit HostCollector(std::shared_ptr<State> state);
+
   std::shared_ptr<State> state_;  // shared with the tasks under way
 };
 

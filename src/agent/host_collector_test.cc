@@ -31,11 +31,11 @@ struct World {
   HostCollectorOptions options() const {
     HostCollectorOptions options;
     options.instance = "host1:9090";
-    options.roots.proc = TESTDATA_DIR "/host/proc";
-    options.roots.sys = TESTDATA_DIR "/host/sys";
-    options.roots.etc = TESTDATA_DIR "/host/etc";
-    options.roots.udev_data = TESTDATA_DIR "/host/udev";
-    options.roots.mounts_prefix = TESTDATA_DIR "/host/mounts";
+    options.collectors.roots.proc = TESTDATA_DIR "/host/proc";
+    options.collectors.roots.sys = TESTDATA_DIR "/host/sys";
+    options.collectors.roots.etc = TESTDATA_DIR "/host/etc";
+    options.collectors.roots.udev_data = TESTDATA_DIR "/host/udev";
+    options.collectors.roots.mounts_prefix = TESTDATA_DIR "/host/mounts";
     return options;
   }
 
@@ -67,11 +67,19 @@ struct World {
   }
 };
 
+std::unique_ptr<HostCollector> make_collector(HostCollectorOptions options,
+                                              storage::SampleSink& sink, core::Scheduler& scheduler,
+                                              core::Executor& executor, const core::Clock& clock) {
+  auto made = HostCollector::create(std::move(options), sink, scheduler, executor, clock);
+  REQUIRE(made);
+  return std::move(*made);
+}
+
 TEST_CASE("rounds stand on whole seconds for a minute, then on every fifth second") {
   World world;
-  HostCollector collector(world.options(), world.store, world.scheduler, world.scheduler,
-                          world.clock);
-  collector.start();
+  const auto collector =
+      make_collector(world.options(), world.store, world.scheduler, world.scheduler, world.clock);
+  collector->start();
   world.scheduler.run_for(80'000);
   const std::vector<int64_t> times = world.up_times();
   REQUIRE(times.size() > 60);
@@ -84,9 +92,9 @@ TEST_CASE("rounds stand on whole seconds for a minute, then on every fifth secon
 
 TEST_CASE("after a jump of the wall clock rounds stand on the new time at once") {
   World world;
-  HostCollector collector(world.options(), world.store, world.scheduler, world.scheduler,
-                          world.clock);
-  collector.start();
+  const auto collector =
+      make_collector(world.options(), world.store, world.scheduler, world.scheduler, world.clock);
+  collector->start();
   world.scheduler.run_for(1'000);
   world.clock.jump_to_ms(world.clock.now_ms() - 3'600'000);
   world.scheduler.run_for(2'000);
@@ -95,9 +103,9 @@ TEST_CASE("after a jump of the wall clock rounds stand on the new time at once")
 
 TEST_CASE("every series carries job and instance, and metadata goes along") {
   World world;
-  HostCollector collector(world.options(), world.store, world.scheduler, world.scheduler,
-                          world.clock);
-  collector.start();
+  const auto collector =
+      make_collector(world.options(), world.store, world.scheduler, world.scheduler, world.clock);
+  collector->start();
   world.scheduler.run_for(1'000);
   CHECK(world.samples("node_load1") ==
         std::map<std::string, std::map<int64_t, double>>{
@@ -105,7 +113,7 @@ TEST_CASE("every series carries job and instance, and metadata goes along") {
   CHECK(world.samples("up").begin()->second.begin()->second == 1);
   CHECK(world.samples("scrape_samples_scraped").begin()->second.begin()->second > 100);
   CHECK(world.samples("node_scrape_collector_success").size() ==
-        make_collectors(Roots{}, world.clock).size());
+        make_collectors({}, world.clock)->size());
 
   const auto metadata = world.store.metadata("default", "node_context_switches_total");
   REQUIRE(metadata);
@@ -120,9 +128,10 @@ TEST_CASE("a series that is gone gets one stale marker") {
           0);
   World world;
   HostCollectorOptions options = world.options();
-  options.roots.proc = folder + "/proc";
-  HostCollector collector(options, world.store, world.scheduler, world.scheduler, world.clock);
-  collector.start();
+  options.collectors.roots.proc = folder + "/proc";
+  const auto collector =
+      make_collector(options, world.store, world.scheduler, world.scheduler, world.clock);
+  collector->start();
   world.scheduler.run_for(1'000);
   REQUIRE(::system(("sed -i '/eth0/d' " + folder + "/proc/net/dev").c_str()) == 0);
   world.scheduler.run_for(2'000);
@@ -140,8 +149,9 @@ TEST_CASE("rounds wait while the store is unavailable, and the oldest go when th
   World world;
   HostCollectorOptions options = world.options();
   options.buffered_rounds_max = 3;
-  HostCollector collector(options, world.store, world.scheduler, world.scheduler, world.clock);
-  collector.start();
+  const auto collector =
+      make_collector(options, world.store, world.scheduler, world.scheduler, world.clock);
+  collector->start();
   world.store.fail_appends(core::Error{core::ErrorCode::Unavailable, "the disk is away"});
   world.scheduler.run_for(5'000);
   CHECK(world.up_times().empty());
@@ -154,13 +164,13 @@ TEST_CASE("rounds wait while the store is unavailable, and the oldest go when th
 
 TEST_CASE("stop() writes what waits and starts no further round") {
   World world;
-  HostCollector collector(world.options(), world.store, world.scheduler, world.scheduler,
-                          world.clock);
-  collector.start();
+  const auto collector =
+      make_collector(world.options(), world.store, world.scheduler, world.scheduler, world.clock);
+  collector->start();
   world.store.fail_appends(core::Error{core::ErrorCode::Unavailable, "the disk is away"});
   world.scheduler.run_for(2'000);
   world.store.fail_appends(std::nullopt);
-  collector.stop();
+  collector->stop();
   CHECK(world.up_times() == std::vector<int64_t>{1'000, 2'000});
   world.scheduler.run_for(10'000);
   CHECK(world.up_times().size() == 2);
@@ -185,8 +195,9 @@ class SlowExecutor final : public core::Executor {
 TEST_CASE("a round that overruns its slot makes the next ones be skipped, never two at once") {
   World world;
   SlowExecutor executor;
-  HostCollector collector(world.options(), world.store, world.scheduler, executor, world.clock);
-  collector.start();
+  const auto collector =
+      make_collector(world.options(), world.store, world.scheduler, executor, world.clock);
+  collector->start();
   world.scheduler.run_for(3'000);
   CHECK(executor.tasks.size() == 1);
   executor.run_all();
@@ -204,8 +215,9 @@ TEST_CASE("a task that outlives the collector does nothing") {
   World world;
   SlowExecutor executor;
   {
-    HostCollector collector(world.options(), world.store, world.scheduler, executor, world.clock);
-    collector.start();
+    const auto collector =
+        make_collector(world.options(), world.store, world.scheduler, executor, world.clock);
+    collector->start();
     world.scheduler.run_for(1'000);
   }
   executor.run_all();
@@ -251,10 +263,10 @@ TEST_CASE("on real threads rounds never overlap, and none starts after stop()") 
   HostCollectorOptions options = World().options();
   options.first_interval_ms = 1;
   options.interval_ms = 1;
-  HostCollector collector(options, sink, timers, pool, clock);
-  collector.start();
+  const auto collector = make_collector(options, sink, timers, pool, clock);
+  collector->start();
   CHECK(sink.wait_for_rounds(20));
-  collector.stop();
+  collector->stop();
   const int rounds = sink.rounds();
   pool.stop();
   timers.stop();
@@ -265,8 +277,9 @@ TEST_CASE("this host has one node_cpu_seconds_total series per cpu and mode") {
   World world;
   HostCollectorOptions options;
   options.instance = "here";
-  HostCollector collector(options, world.store, world.scheduler, world.scheduler, world.clock);
-  collector.start();
+  const auto collector =
+      make_collector(options, world.store, world.scheduler, world.scheduler, world.clock);
+  collector->start();
   world.scheduler.run_for(1'000);
   const long cpus = ::sysconf(_SC_NPROCESSORS_ONLN);
   CHECK(world.samples("node_cpu_seconds_total").size() == static_cast<size_t>(8 * cpus));

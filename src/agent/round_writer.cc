@@ -13,8 +13,9 @@ void RoundWriter::begin(int64_t timestamp_ms, storage::WriteBatch& batch) {
   samples_of_round_ = 0;
 }
 
-void RoundWriter::add(std::string_view metric, model::MetricType type, std::string_view help,
-                      std::span<const LabelPair> labels, double value) {
+void RoundWriter::add_part(std::string_view family, model::MetricType type, std::string_view help,
+                           std::string_view metric, std::span<const LabelPair> labels,
+                           double value) {
   ENSURE(batch_ != nullptr);
   key_.assign(metric);
   for (const auto& [name, text] : labels) {
@@ -27,7 +28,7 @@ void RoundWriter::add(std::string_view metric, model::MetricType type, std::stri
   // The same mount listed twice, say: the first one stays.
   if (series.round == round_) return;
   series.round = round_;
-  describe(metric, type, help);
+  describe(family, type, help);
   batch_->begin_series(series.labels.bytes());
   batch_->add_sample(timestamp_ms_, value);
   ++samples_of_round_;

@@ -26,7 +26,11 @@ class RoundWriter final : public Output {
   void begin(int64_t timestamp_ms, storage::WriteBatch& batch);
   using Output::add;
   void add(std::string_view metric, model::MetricType type, std::string_view help,
-           std::span<const LabelPair> labels, double value) override;
+           std::span<const LabelPair> labels, double value) override {
+    add_part(metric, type, help, metric, labels, value);
+  }
+  void add_part(std::string_view family, model::MetricType type, std::string_view help,
+                std::string_view metric, std::span<const LabelPair> labels, double value) override;
   // Adds the stale markers.
   void end();
 

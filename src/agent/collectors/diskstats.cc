@@ -4,7 +4,6 @@
 #include "agent/collectors/table.h"
 #include "agent/text_file.h"
 
-#include <algorithm>
 #include <map>
 
 namespace agent {
@@ -70,37 +69,12 @@ constexpr MetricInfo kFilesystemInfo = {"node_disk_filesystem_info", MetricType:
 constexpr MetricInfo kDeviceMapperInfo = {"node_disk_device_mapper_info", MetricType::Gauge,
                                           "Info about disk device mapper."};
 
-bool is_digits(std::string_view text) {
-  return !text.empty() &&
-         std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
-}
-
-std::string_view skip_digits(std::string_view text) {
-  return text.substr(std::min(text.find_first_not_of("0123456789"), text.size()));
-}
-
-// node_exporter's ^(ram|loop|fd|(h|s|v|xv)d[a-z]|nvme\d+n\d+p)\d+$: memory disks, and
-// partitions, whose device is counted already.
-bool is_ignored(std::string_view device) {
-  for (const std::string_view prefix : {"ram", "loop", "fd"}) {
-    if (device.starts_with(prefix) && is_digits(device.substr(prefix.size()))) return true;
-  }
-  for (const std::string_view prefix : {"hd", "sd", "vd", "xvd"}) {
-    if (!device.starts_with(prefix) || device.size() <= prefix.size() + 1) continue;
-    const char letter = device[prefix.size()];
-    if (letter >= 'a' && letter <= 'z' && is_digits(device.substr(prefix.size() + 1))) return true;
-  }
-  if (!device.starts_with("nvme")) return false;
-  std::string_view rest = skip_digits(device.substr(4));
-  if (!rest.starts_with('n') || rest.size() == device.size() - 4) return false;
-  const std::string_view after = skip_digits(rest.substr(1));
-  return after.size() < rest.size() - 1 && after.starts_with('p') && is_digits(after.substr(1));
-}
-
 class DiskstatsCollector final : public Collector {
  public:
-  explicit DiskstatsCollector(const Roots& roots)
-      : path_(roots.proc + "/diskstats"), udev_folder_(roots.udev_data) {}
+  explicit DiskstatsCollector(const Settings& settings)
+      : path_(settings.roots().proc + "/diskstats"),
+        udev_folder_(settings.roots().udev_data),
+        filter_(settings.filter("diskstats.device")) {}
 
   std::string_view name() const override { return "diskstats"; }
 
@@ -112,7 +86,7 @@ class DiskstatsCollector final : public Collector {
       const std::string_view major = take_word(line);
       const std::string_view minor = take_word(line);
       const std::string_view device = take_word(line);
-      if (device.empty() || is_ignored(device)) continue;
+      if (device.empty() || filter_.ignores(device)) continue;
       add_infos(out, device, major, minor);
       for (const Column& column : kColumns) {
         const std::optional<double> value = to_number(take_word(line));
@@ -182,6 +156,7 @@ class DiskstatsCollector final : public Collector {
 
   const std::string path_;
   const std::string udev_folder_;
+  const DeviceFilter filter_;
   std::string text_;
   std::string udev_text_;
   std::map<std::string_view, std::string_view> properties_;  // of the device in hand
@@ -189,8 +164,8 @@ class DiskstatsCollector final : public Collector {
 
 }  // namespace
 
-std::unique_ptr<Collector> make_diskstats_collector(const Roots& roots) {
-  return std::make_unique<DiskstatsCollector>(roots);
+std::unique_ptr<Collector> make_diskstats_collector(const Settings& settings) {
+  return std::make_unique<DiskstatsCollector>(settings);
 }
 
 }  // namespace agent

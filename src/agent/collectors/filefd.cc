@@ -41,8 +41,8 @@ class FilefdCollector final : public Collector {
 
 }  // namespace
 
-std::unique_ptr<Collector> make_filefd_collector(const Roots& roots) {
-  return std::make_unique<FilefdCollector>(roots);
+std::unique_ptr<Collector> make_filefd_collector(const Settings& settings) {
+  return std::make_unique<FilefdCollector>(settings.roots());
 }
 
 }  // namespace agent

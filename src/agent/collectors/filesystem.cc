@@ -31,36 +31,12 @@ constexpr MetricInfo kError = {
     "node_filesystem_device_error", MetricType::Gauge,
     "Whether an error occurred while getting statistics for the given device."};
 
-// node_exporter's --collector.filesystem.fs-types-exclude.
-constexpr std::string_view kIgnoredTypes[] = {
-    "autofs",     "binfmt_misc", "bpf",       "cgroup",   "cgroup2",   "configfs",
-    "debugfs",    "devpts",      "devtmpfs",  "fusectl",  "hugetlbfs", "iso9660",
-    "mqueue",     "nsfs",        "overlay",   "proc",     "procfs",    "pstore",
-    "rpc_pipefs", "securityfs",  "selinuxfs", "squashfs", "sysfs",     "tracefs"};
-
 // Types that ask a server, or a process that may be stuck.
 constexpr std::string_view kRemoteTypes[] = {"nfs",  "nfs4", "cifs",      "smb3",   "smbfs",
                                              "ceph", "9p",   "glusterfs", "lustre", "afs",
                                              "gfs2", "gpfs", "beegfs",    "ocfs2"};
 // All remote mounts together may hold a round up for this long.
 constexpr int64_t kPatienceMs = 200;
-
-bool is_below(std::string_view path, std::string_view folder) {
-  return path.starts_with(folder) && (path.size() == folder.size() || path[folder.size()] == '/');
-}
-
-// node_exporter's ^/(dev|proc|run/credentials/.+|sys|var/lib/docker/.+|
-// var/lib/containers/storage/.+)($|/).
-bool is_ignored_mount(std::string_view path) {
-  for (const std::string_view folder : {"/dev", "/proc", "/sys"}) {
-    if (is_below(path, folder)) return true;
-  }
-  for (const std::string_view folder :
-       {"/run/credentials/", "/var/lib/docker/", "/var/lib/containers/storage/"}) {
-    if (path.starts_with(folder) && path.size() > folder.size()) return true;
-  }
-  return false;
-}
 
 bool is_remote(std::string_view type) {
   return type.starts_with("fuse.") || type == "fuse" ||
@@ -103,8 +79,11 @@ struct Mount {
 
 class FilesystemCollector final : public Collector {
  public:
-  explicit FilesystemCollector(const Roots& roots)
-      : roots_(roots), remote_statfs_(&read_mount_usage) {}
+  explicit FilesystemCollector(const Settings& settings)
+      : roots_(settings.roots()),
+        ignored_mounts_(settings.filter("filesystem.mount-points")),
+        ignored_types_(settings.filter("filesystem.fs-types")),
+        remote_statfs_(&read_mount_usage) {}
 
   std::string_view name() const override { return "filesystem"; }
 
@@ -122,9 +101,9 @@ class FilesystemCollector final : public Collector {
       mount.path = unescaped(take_word(line));
       mount.type = take_word(line);
       mount.read_only = has_option(take_word(line), "ro");
-      const bool ignored = std::find(std::begin(kIgnoredTypes), std::end(kIgnoredTypes),
-                                     mount.type) != std::end(kIgnoredTypes);
-      if (mount.path.empty() || ignored || is_ignored_mount(mount.path)) continue;
+      const bool ignored =
+          ignored_types_.ignores(mount.type) || ignored_mounts_.ignores(mount.path);
+      if (mount.path.empty() || ignored) continue;
       const std::string path = roots_.mounts_prefix + mount.path;
       if (is_remote(mount.type)) {
         remote_paths.push_back(path);
@@ -153,6 +132,8 @@ class FilesystemCollector final : public Collector {
   }
 
   const Roots roots_;
+  const DeviceFilter ignored_mounts_;
+  const DeviceFilter ignored_types_;
   RemoteStatfs remote_statfs_;
   std::string text_;
 };
@@ -171,8 +152,8 @@ MountUsage read_mount_usage(const std::string& mount_point) {
           .files_free = static_cast<double>(kernel.f_ffree)};
 }
 
-std::unique_ptr<Collector> make_filesystem_collector(const Roots& roots) {
-  return std::make_unique<FilesystemCollector>(roots);
+std::unique_ptr<Collector> make_filesystem_collector(const Settings& settings) {
+  return std::make_unique<FilesystemCollector>(settings);
 }
 
 }  // namespace agent

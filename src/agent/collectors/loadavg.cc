@@ -42,8 +42,8 @@ class LoadavgCollector final : public Collector {
 
 }  // namespace
 
-std::unique_ptr<Collector> make_loadavg_collector(const Roots& roots) {
-  return std::make_unique<LoadavgCollector>(roots);
+std::unique_ptr<Collector> make_loadavg_collector(const Settings& settings) {
+  return std::make_unique<LoadavgCollector>(settings.roots());
 }
 
 }  // namespace agent

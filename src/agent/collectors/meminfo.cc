@@ -53,8 +53,8 @@ class MeminfoCollector final : public Collector {
 
 }  // namespace
 
-std::unique_ptr<Collector> make_meminfo_collector(const Roots& roots) {
-  return std::make_unique<MeminfoCollector>(roots);
+std::unique_ptr<Collector> make_meminfo_collector(const Settings& settings) {
+  return std::make_unique<MeminfoCollector>(settings.roots());
 }
 
 }  // namespace agent

@@ -54,7 +54,10 @@ constexpr Attribute kAttributes[] = {
 
 class NetclassCollector final : public Collector {
  public:
-  explicit NetclassCollector(const Roots& roots) : folder_(roots.sys + "/class/net") {}
+  explicit NetclassCollector(const Settings& settings)
+      : folder_(settings.roots().sys + "/class/net"),
+        ignored_(settings.pattern("netclass.ignored-devices")),
+        ignores_invalid_speed_(settings.is_on("netclass.ignore-invalid-speed")) {}
 
   std::string_view name() const override { return "netclass"; }
 
@@ -64,6 +67,7 @@ class NetclassCollector final : public Collector {
       return core::fail(core::ErrorCode::NotFound, "no interfaces in {}", folder_);
     }
     for (const std::string& device : devices) {
+      if (ignored_.matches(device)) continue;
       const std::string base = folder_ + "/" + device + "/";
       const std::optional<std::string> state = read_value(base + "operstate");
       if (!state) continue;  // a file such as bonding_masters, or an interface just gone
@@ -82,7 +86,8 @@ class NetclassCollector final : public Collector {
               1);
       for (const Attribute& attribute : kAttributes) {
         const std::optional<double> value = read_number(base + attribute.file);
-        if (value) out.add(attribute.metric, {{"device", device}}, *value * attribute.factor);
+        if (!value || (*value < 0 && attribute.factor != 1 && ignores_invalid_speed_)) continue;
+        out.add(attribute.metric, {{"device", device}}, *value * attribute.factor);
       }
     }
     return {};
@@ -90,12 +95,14 @@ class NetclassCollector final : public Collector {
 
  private:
   const std::string folder_;
+  const Pattern ignored_;
+  const bool ignores_invalid_speed_;
 };
 
 }  // namespace
 
-std::unique_ptr<Collector> make_netclass_collector(const Roots& roots) {
-  return std::make_unique<NetclassCollector>(roots);
+std::unique_ptr<Collector> make_netclass_collector(const Settings& settings) {
+  return std::make_unique<NetclassCollector>(settings);
 }
 
 }  // namespace agent

@@ -30,8 +30,10 @@ constexpr MetricInfo kNohandler = NETDEV_METRIC("receive_nohandler");
 
 class NetdevCollector final : public Collector {
  public:
-  explicit NetdevCollector(const Roots& roots)
-      : path_(roots.proc + "/net/dev"), class_folder_(roots.sys + "/class/net/") {}
+  explicit NetdevCollector(const Settings& settings)
+      : path_(settings.roots().proc + "/net/dev"),
+        class_folder_(settings.roots().sys + "/class/net/"),
+        filter_(settings.filter("netdev.device")) {}
 
   std::string_view name() const override { return "netdev"; }
 
@@ -45,6 +47,7 @@ class NetdevCollector final : public Collector {
       if (colon == line.npos) continue;  // the two head lines
       std::string_view before = line.substr(0, colon);
       const std::string_view device = take_word(before);
+      if (filter_.ignores(device)) continue;
       line.remove_prefix(colon + 1);
       for (const MetricInfo& metric : kColumns) {
         const std::optional<double> value = to_number(take_word(line));
@@ -60,13 +63,14 @@ class NetdevCollector final : public Collector {
  private:
   const std::string path_;
   const std::string class_folder_;
+  const DeviceFilter filter_;
   std::string text_;
 };
 
 }  // namespace
 
-std::unique_ptr<Collector> make_netdev_collector(const Roots& roots) {
-  return std::make_unique<NetdevCollector>(roots);
+std::unique_ptr<Collector> make_netdev_collector(const Settings& settings) {
+  return std::make_unique<NetdevCollector>(settings);
 }
 
 }  // namespace agent

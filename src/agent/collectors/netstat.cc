@@ -1,39 +1,19 @@
 // /proc/net/{netstat,snmp}: pairs of lines "Tcp: name name ..." and "Tcp: 1 2 ...";
-// /proc/net/snmp6: "Ip6InOctets 123". Only the fields node_exporter takes by default.
+// /proc/net/snmp6: "Ip6InOctets 123". Only the fields that --collector.netstat.fields names.
 
 #include "agent/collectors/table.h"
 #include "agent/text_file.h"
 
-#include <algorithm>
 #include <fmt/core.h>
 
 namespace agent {
 
 namespace {
 
-// node_exporter's --collector.netstat.fields, by protocol; "*" at the end: any rest.
-constexpr std::string_view kWanted[] = {
-    "Ip_Forwarding",      "Ip6_InOctets",      "Ip6_OutOctets",      "IpExt_InOctets",
-    "IpExt_OutOctets",    "Icmp_InMsgs",       "Icmp_OutMsgs",       "Icmp6_InMsgs",
-    "Icmp6_OutMsgs",      "TcpExt_Listen*",    "TcpExt_Syncookies*", "TcpExt_TCPSynRetrans",
-    "TcpExt_TCPTimeouts", "Tcp_ActiveOpens",   "Tcp_InSegs",         "Tcp_OutSegs",
-    "Tcp_OutRsts",        "Tcp_PassiveOpens",  "Tcp_RetransSegs",    "Tcp_CurrEstab",
-    "Udp_InDatagrams",    "Udp_OutDatagrams",  "Udp_NoPorts",        "Udp_RcvbufErrors",
-    "Udp_SndbufErrors",   "Udp6_InDatagrams",  "Udp6_OutDatagrams",  "Udp6_NoPorts",
-    "Udp6_RcvbufErrors",  "Udp6_SndbufErrors",
-};
-
-bool is_wanted(std::string_view field) {
-  if (field.ends_with("_InErrors") || field.ends_with("_InErrs")) return true;
-  return std::any_of(std::begin(kWanted), std::end(kWanted), [field](std::string_view wanted) {
-    if (!wanted.ends_with('*')) return field == wanted;
-    return field.starts_with(wanted.substr(0, wanted.size() - 1));
-  });
-}
-
 class NetstatCollector final : public Collector {
  public:
-  explicit NetstatCollector(const Roots& roots) : folder_(roots.proc + "/net/") {}
+  explicit NetstatCollector(const Settings& settings)
+      : folder_(settings.roots().proc + "/net/"), fields_(settings.pattern("netstat.fields")) {}
 
   std::string_view name() const override { return "netstat"; }
 
@@ -75,7 +55,7 @@ class NetstatCollector final : public Collector {
  private:
   void add(Output& out, std::string_view protocol, std::string_view field, std::string_view value) {
     field_.assign(protocol).append("_").append(field);
-    if (!is_wanted(field_)) return;
+    if (!fields_.matches(field_)) return;
     const std::optional<double> number = to_number(value);
     if (!number) return;
     out.add("node_netstat_" + field_, model::MetricType::Unknown,
@@ -83,14 +63,15 @@ class NetstatCollector final : public Collector {
   }
 
   const std::string folder_;
+  const Pattern fields_;
   std::string text_;
   std::string field_;
 };
 
 }  // namespace
 
-std::unique_ptr<Collector> make_netstat_collector(const Roots& roots) {
-  return std::make_unique<NetstatCollector>(roots);
+std::unique_ptr<Collector> make_netstat_collector(const Settings& settings) {
+  return std::make_unique<NetstatCollector>(settings);
 }
 
 }  // namespace agent

@@ -5,6 +5,7 @@
 #include "core/text.h"
 
 #include <algorithm>
+#include <ctime>
 #include <map>
 
 namespace agent {
@@ -20,6 +21,9 @@ constexpr MetricInfo kInfo = {
     "version_id."};
 constexpr MetricInfo kVersion = {"node_os_version", MetricType::Gauge,
                                  "Metric containing the major.minor part of the OS version."};
+
+constexpr MetricInfo kSupportEnd = {"node_os_support_end_timestamp_seconds", MetricType::Gauge,
+                                    "Metric containing the end-of-life date timestamp of the OS."};
 
 constexpr std::string_view kFields[] = {
     "build_id",    "id",      "id_like",    "image_id", "image_version",    "name",
@@ -66,6 +70,12 @@ class OsCollector final : public Collector {
               {{"id", values_["id"]}, {"id_like", values_["id_like"]}, {"name", values_["name"]}},
               *version);
     }
+    if (const auto at = values_.find("support_end"); at != values_.end()) {
+      std::tm day{};
+      if (::strptime(at->second.c_str(), "%Y-%m-%d", &day) != nullptr) {
+        out.add(kSupportEnd, static_cast<double>(::timegm(&day)));
+      }
+    }
     return {};
   }
 
@@ -79,6 +89,7 @@ class OsCollector final : public Collector {
       if (equals == line.npos || line.starts_with('#')) continue;
       const std::string key = core::lower(line.substr(0, equals));
       const auto field = std::find(std::begin(kFields), std::end(kFields), key);
+      if (key == "support_end") values_["support_end"] = unquoted(line.substr(equals + 1));
       if (field != std::end(kFields)) values_[*field] = unquoted(line.substr(equals + 1));
     }
     parsed_ = text_;
@@ -92,8 +103,8 @@ class OsCollector final : public Collector {
 
 }  // namespace
 
-std::unique_ptr<Collector> make_os_collector(const Roots& roots) {
-  return std::make_unique<OsCollector>(roots);
+std::unique_ptr<Collector> make_os_collector(const Settings& settings) {
+  return std::make_unique<OsCollector>(settings.roots());
 }
 
 }  // namespace agent

@@ -1,4 +1,4 @@
-// /proc/pressure/{cpu,io,memory}: "some avg10=0.00 avg60=0.00 avg300=0.00 total=4347826",
+// /proc/pressure/{cpu,io,memory,irq}: "some avg10=0.00 avg60=0.00 avg300=0.00 total=4347826",
 // total in microseconds (Documentation/accounting/psi.rst).
 
 #include "agent/collectors/table.h"
@@ -38,6 +38,10 @@ constexpr Source kSources[] = {
      "full",
      {"node_pressure_memory_stalled_seconds_total", MetricType::Counter,
       "Total time in seconds no process could make progress due to memory congestion"}},
+    {"irq",
+     "full",
+     {"node_pressure_irq_stalled_seconds_total", MetricType::Counter,
+      "Total time in seconds no process could make progress due to IRQ congestion"}},
 };
 
 constexpr double kMicrosecondsPerSecond = 1e6;
@@ -52,7 +56,10 @@ class PressureCollector final : public Collector {
     std::string_view read;
     for (const Source& source : kSources) {
       if (source.file != read) {
-        TRY(read_text(folder_ + std::string(source.file), text_));
+        const core::Result<void> result = read_text(folder_ + std::string(source.file), text_);
+        // Kernels before 6.1, and those without CONFIG_IRQ_TIME_ACCOUNTING, lack irq alone.
+        if (!result && source.file == "irq") return {};
+        TRY(result);
         read = source.file;
       }
       std::string_view rest = text_;
@@ -75,8 +82,8 @@ class PressureCollector final : public Collector {
 
 }  // namespace
 
-std::unique_ptr<Collector> make_pressure_collector(const Roots& roots) {
-  return std::make_unique<PressureCollector>(roots);
+std::unique_ptr<Collector> make_pressure_collector(const Settings& settings) {
+  return std::make_unique<PressureCollector>(settings.roots());
 }
 
 }  // namespace agent

@@ -62,8 +62,8 @@ class SockstatCollector final : public Collector {
 
 }  // namespace
 
-std::unique_ptr<Collector> make_sockstat_collector(const Roots& roots) {
-  return std::make_unique<SockstatCollector>(roots);
+std::unique_ptr<Collector> make_sockstat_collector(const Settings& settings) {
+  return std::make_unique<SockstatCollector>(settings.roots());
 }
 
 }  // namespace agent

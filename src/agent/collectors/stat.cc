@@ -27,9 +27,16 @@ constexpr Line kLines[] = {
       "Number of processes blocked waiting for I/O to complete."}},
 };
 
+constexpr MetricInfo kSoftirqs = {"node_softirqs_total", MetricType::Counter,
+                                  "Number of softirq calls."};
+// The order of the kernel's vectors (include/linux/interrupt.h), behind the sum.
+constexpr std::string_view kVectors[] = {"hi",           "timer",   "net_tx", "net_rx",  "block",
+                                         "block_iopoll", "tasklet", "sched",  "hrtimer", "rcu"};
+
 class StatCollector final : public Collector {
  public:
-  explicit StatCollector(const Roots& roots) : path_(roots.proc + "/stat") {}
+  explicit StatCollector(const Settings& settings)
+      : path_(settings.roots().proc + "/stat"), with_softirq_(settings.is_on("stat.softirq")) {}
 
   std::string_view name() const override { return "stat"; }
 
@@ -44,19 +51,26 @@ class StatCollector final : public Collector {
         const std::optional<double> value = to_number(take_word(line));
         if (value) out.add(known.metric, *value);
       }
+      if (!with_softirq_ || key != "softirq") continue;
+      take_word(line);
+      for (const std::string_view vector : kVectors) {
+        const std::optional<double> value = to_number(take_word(line));
+        if (value) out.add(kSoftirqs, {{"vector", vector}}, *value);
+      }
     }
     return {};
   }
 
  private:
   const std::string path_;
+  const bool with_softirq_;
   std::string text_;
 };
 
 }  // namespace
 
-std::unique_ptr<Collector> make_stat_collector(const Roots& roots) {
-  return std::make_unique<StatCollector>(roots);
+std::unique_ptr<Collector> make_stat_collector(const Settings& settings) {
+  return std::make_unique<StatCollector>(settings);
 }
 
 }  // namespace agent

@@ -26,8 +26,8 @@ constexpr std::string_view kDevicePrefix = "clocksource";
 
 class TimeCollector final : public Collector {
  public:
-  TimeCollector(const Roots& roots, const core::Clock& clock)
-      : folder_(roots.sys + "/devices/system/clocksource"), clock_(clock) {}
+  explicit TimeCollector(const Settings& settings)
+      : folder_(settings.roots().sys + "/devices/system/clocksource"), clock_(settings.clock()) {}
 
   std::string_view name() const override { return "time"; }
 
@@ -62,8 +62,8 @@ class TimeCollector final : public Collector {
 
 }  // namespace
 
-std::unique_ptr<Collector> make_time_collector(const Roots& roots, const core::Clock& clock) {
-  return std::make_unique<TimeCollector>(roots, clock);
+std::unique_ptr<Collector> make_time_collector(const Settings& settings) {
+  return std::make_unique<TimeCollector>(settings);
 }
 
 }  // namespace agent

@@ -80,7 +80,7 @@ void add_timex(const timex& kernel, int clock_state, Output& out) {
   gauge("node_timex_tai_offset_seconds", "International Atomic Time (TAI) offset.", kernel.tai);
 }
 
-std::unique_ptr<Collector> make_timex_collector() {
+std::unique_ptr<Collector> make_timex_collector(const Settings& /*settings*/) {
   return std::make_unique<TimexCollector>();
 }
 

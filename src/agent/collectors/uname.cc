@@ -36,7 +36,7 @@ class UnameCollector final : public Collector {
 
 }  // namespace
 
-std::unique_ptr<Collector> make_uname_collector() {
+std::unique_ptr<Collector> make_uname_collector(const Settings& /*settings*/) {
   return std::make_unique<UnameCollector>();
 }
 

@@ -1,4 +1,4 @@
-// /proc/vmstat: "pgfault 12345". Only the fields that node_exporter takes by default.
+// /proc/vmstat: "pgfault 12345". Only the fields that --collector.vmstat.fields names.
 
 #include "agent/collectors/table.h"
 #include "agent/text_file.h"
@@ -9,15 +9,10 @@ namespace agent {
 
 namespace {
 
-// node_exporter's ^(oom_kill|pgpg|pswp|pg.*fault).*
-bool is_wanted(std::string_view field) {
-  return field.starts_with("oom_kill") || field.starts_with("pgpg") || field.starts_with("pswp") ||
-         (field.starts_with("pg") && field.find("fault") != field.npos);
-}
-
 class VmstatCollector final : public Collector {
  public:
-  explicit VmstatCollector(const Roots& roots) : path_(roots.proc + "/vmstat") {}
+  explicit VmstatCollector(const Settings& settings)
+      : path_(settings.roots().proc + "/vmstat"), fields_(settings.pattern("vmstat.fields")) {}
 
   std::string_view name() const override { return "vmstat"; }
 
@@ -27,7 +22,7 @@ class VmstatCollector final : public Collector {
     while (!rest.empty()) {
       std::string_view line = take_line(rest);
       const std::string_view field = take_word(line);
-      if (!is_wanted(field)) continue;
+      if (!fields_.matches(field)) continue;
       const std::optional<double> value = to_number(take_word(line));
       if (!value) continue;
       out.add(fmt::format("node_vmstat_{}", field), model::MetricType::Unknown,
@@ -38,13 +33,14 @@ class VmstatCollector final : public Collector {
 
  private:
   const std::string path_;
+  const Pattern fields_;
   std::string text_;
 };
 
 }  // namespace
 
-std::unique_ptr<Collector> make_vmstat_collector(const Roots& roots) {
-  return std::make_unique<VmstatCollector>(roots);
+std::unique_ptr<Collector> make_vmstat_collector(const Settings& settings) {
+  return std::make_unique<VmstatCollector>(settings);
 }
 
 }  // namespace agent

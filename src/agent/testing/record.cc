@@ -4,10 +4,11 @@
 
 namespace agent::testing {
 
-void RecordingOutput::add(std::string_view metric, model::MetricType type, std::string_view help,
-                          std::span<const LabelPair> labels, double value) {
-  if (described_.emplace(metric).second) {
-    text_ += fmt::format("# HELP {} {}\n# TYPE {} {}\n", metric, help, metric,
+void RecordingOutput::add_part(std::string_view family, model::MetricType type,
+                               std::string_view help, std::string_view metric,
+                               std::span<const LabelPair> labels, double value) {
+  if (described_.emplace(family).second) {
+    text_ += fmt::format("# HELP {} {}\n# TYPE {} {}\n", family, help, family,
                          model::metric_type_name(type));
   }
   text_ += metric;

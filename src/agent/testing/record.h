@@ -14,7 +14,11 @@ class RecordingOutput final : public Output {
  public:
   using Output::add;
   void add(std::string_view metric, model::MetricType type, std::string_view help,
-           std::span<const LabelPair> labels, double value) override;
+           std::span<const LabelPair> labels, double value) override {
+    add_part(metric, type, help, metric, labels, value);
+  }
+  void add_part(std::string_view family, model::MetricType type, std::string_view help,
+                std::string_view metric, std::span<const LabelPair> labels, double value) override;
 
   // One line per sample, in the order they came; with # HELP and # TYPE in front of the
   // first of each metric.
