@@ -73,7 +73,7 @@ class ExpositionParser {
   virtual core::Result<void> next(Entry& entry) = 0;
   // Appends the labels of the newest Sample or Histogram, metric name included, in canonical
   // form (model/labels.h). InvalidArgument for repeated label names.
-  virtual core::Result<void> append_labels(std::string& label_bytes) = 0;
+  virtual core::Result<void> append_labels(std::string& label_bytes) const = 0;
   // Only for speed: the key that probably comes next, as an entry of the same format had it
   // (targets keep their order). A line that starts with it is not looked at in detail.
   // Borrowed until the next call of next().

@@ -84,7 +84,7 @@ class ProtobufExposition final : public ExpositionParser {
       : options_(options), body_(body), in_(body) {}
 
   core::Result<void> next(Entry& entry) override;
-  core::Result<void> append_labels(std::string& label_bytes) override;
+  core::Result<void> append_labels(std::string& label_bytes) const override;
   void expect(std::string_view) override {}
 
  private:
@@ -144,9 +144,9 @@ class ProtobufExposition final : public ExpositionParser {
   std::string_view bound_name_;  // "le", "quantile" or ""
   double bound_ = 0;
 
-  std::string name_;
-  std::string bound_text_;
-  std::vector<model::Label> sorted_;
+  mutable std::string name_;
+  mutable std::string bound_text_;
+  mutable std::vector<model::Label> sorted_;
 };
 
 core::Result<bool> ProtobufExposition::next_family() {
@@ -381,7 +381,7 @@ core::Result<void> ProtobufExposition::add_native_exemplars(Entry& entry) {
   return {};
 }
 
-core::Result<void> ProtobufExposition::append_labels(std::string& label_bytes) {
+core::Result<void> ProtobufExposition::append_labels(std::string& label_bytes) const {
   name_.assign(family_.name);
   name_ += suffix_;
   sorted_.assign(metric_.labels.begin(), metric_.labels.end());

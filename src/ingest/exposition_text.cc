@@ -235,19 +235,23 @@ bool TextExposition::read_family_name() {
   return true;
 }
 
-core::Result<void> TextExposition::append_labels(std::string& label_bytes) {
-  if (is_skipped_) {
-    const char* const behind = std::exchange(at_, key_begin_);
-    if (!read_series(syntax_)) return failure();
-    at_ = behind;
-  }
+core::Result<void> TextExposition::read_skipped() {
+  const char* const behind = std::exchange(at_, key_begin_);
+  if (!read_series(syntax_)) return failure();
+  at_ = behind;
+  return {};
+}
+
+core::Result<void> TextExposition::append_labels(std::string& label_bytes) const {
+  // To the outside nothing changes; no parser is ever a const object.
+  if (is_skipped_) TRY(const_cast<TextExposition*>(this)->read_skipped());
   return append_canonical(&metric_, metric_escaped_, labels_, label_bytes);
 }
 
 core::Result<void> TextExposition::append_canonical(const std::string_view* metric,
                                                     bool metric_escaped,
                                                     const std::vector<LabelSpan>& labels,
-                                                    std::string& label_bytes) {
+                                                    std::string& label_bytes) const {
   // Decoded text and rewritten numbers live in scratch_, which must not move meanwhile.
   size_t scratch_size = metric != nullptr ? metric->size() : 0;
   constexpr size_t kNumberSizeMax = 32;

@@ -46,7 +46,7 @@ std::string text_place(std::string_view body, const char* at);
 
 class TextExposition : public ExpositionParser {
  public:
-  core::Result<void> append_labels(std::string& label_bytes) final;
+  core::Result<void> append_labels(std::string& label_bytes) const final;
   void expect(std::string_view key) final { expected_key_ = options_.strict ? "" : key; }
 
  protected:
@@ -55,6 +55,8 @@ class TextExposition : public ExpositionParser {
 
   // Metric name and labels at at_, which is left behind them. False with a fault noted.
   bool read_series(LabelSyntax syntax);
+  // Reads what skip_expected() stepped over.
+  core::Result<void> read_skipped();
   // Whether the expected key stands at at_, which is then left behind it.
   bool skip_expected(LabelSyntax syntax);
   // The braces' inside; at_ stands behind the opening one.
@@ -67,7 +69,7 @@ class TextExposition : public ExpositionParser {
   // Canonical label bytes of `labels`, with `metric` unless it is null.
   core::Result<void> append_canonical(const std::string_view* metric, bool metric_escaped,
                                       const std::vector<LabelSpan>& labels,
-                                      std::string& label_bytes);
+                                      std::string& label_bytes) const;
 
   bool expected(const char* at, const char* what) {
     fault_ = {at, what};
@@ -98,8 +100,8 @@ class TextExposition : public ExpositionParser {
   std::string unescaped_text_;
 
  private:
-  std::string scratch_;
-  std::vector<model::Label> sorted_;
+  mutable std::string scratch_;
+  mutable std::vector<model::Label> sorted_;
 };
 
 std::unique_ptr<ExpositionParser> make_prometheus_text_parser(std::string_view body,
