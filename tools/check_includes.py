@@ -28,7 +28,7 @@ HOMES = {
     "re2/": {"model", "promql", "templates"},
     "snappy": {"ingest"},
     "zstd.h": {"ingest", "pipeline", "tsdb"},
-    "xxhash.h": {"model", "pipeline", "promql", "tsdb"},
+    "xxhash.h": {"model", "pipeline", "promql", "scrape", "tsdb"},
     "CLI/": {"app"},
     "jemalloc/": {"app"},
     "mimalloc": {"app"},

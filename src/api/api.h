@@ -15,6 +15,7 @@
 #include "net/http.h"
 #include "promql/engine.h"
 #include "rules/rule_view.h"
+#include "scrape/scrape_view.h"
 #include "storage/sample_sink.h"
 #include "storage/series_source.h"
 
@@ -82,6 +83,7 @@ struct Services {
   std::function<rules::RulesView()> rules;  // empty: this role has no rules
   // With the `top` largest of each list; empty: the engine does not offer it.
   std::function<TsdbStatus(size_t top)> tsdb_status;
+  const scrape::ScrapeStatus* scrape = nullptr;  // null: this role does not scrape
 };
 
 struct ApiOptions {

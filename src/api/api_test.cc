@@ -169,7 +169,8 @@ TEST_CASE("Status endpoints tell what the server was started with") {
   CHECK(fixture.text("/api/v1/status/walreplay") == success(R"({"min":1,"max":9,"current":4})"));
   CHECK(fixture.get("/api/v1/status/tsdb").status == 501);
   CHECK(fixture.text("/api/v1/targets") ==
-        success(R"({"activeTargets":[],"droppedTargets":[],"droppedTargetCounts":{}})"));
+        success(R"({"activeTargets":[],"droppedTargets":[],"droppedTargetCounts":{},)"
+                R"("invalidTargets":[]})"));
   CHECK(fixture.text("/api/v1/alertmanagers") ==
         success(R"({"activeAlertmanagers":[],"droppedAlertmanagers":[]})"));
 }

@@ -182,7 +182,7 @@ Result<void> ScrapeReader::take_line(Round& round, ingest::ExpositionParser& par
 }
 
 Result<std::string_view> ScrapeReader::make_labels(const Round& round,
-                                                   const ingest::ExpositionParser& parser) {
+                                                   ingest::ExpositionParser& parser) {
   const config::ScrapeConfig& config = round.settings.config;
   exposed_.clear();
   TRY(parser.append_labels(exposed_));

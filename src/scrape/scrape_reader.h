@@ -120,8 +120,7 @@ class ScrapeReader {
 
   core::Result<void> read_lines(Round& round, const Body& body);
   core::Result<void> take_line(Round& round, ingest::ExpositionParser& parser, ingest::Entry& line);
-  core::Result<std::string_view> make_labels(const Round& round,
-                                             const ingest::ExpositionParser& parser);
+  core::Result<std::string_view> make_labels(const Round& round, ingest::ExpositionParser& parser);
   bool append_sample(Round& round, ingest::Entry& line, int64_t timestamp_ms, uint32_t entry);
   void append_exemplars(Round& round, ingest::Entry& line, int64_t timestamp_ms);
   static void append_stale(SeriesCache& cache, int64_t timestamp_ms, ScrapeBatch& out);
