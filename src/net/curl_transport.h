@@ -1,7 +1,8 @@
-// The embedded Transport: libcurl's multi interface on one thread of its own.
+// The embedded Transport: libcurl's multi interface, on a thread for requests and one for
+// mails (libcurl says goodbye to a mail server while the thread waits).
 //
-// Redirects are not followed (a 3xx is an answer like any other): a webhook that moves
-// must be reconfigured, and no credential may follow to another host.
+// Redirects are followed only where the request's ClientConfig says so, and credentials
+// never go to another host.
 
 #pragma once
 
@@ -26,13 +27,17 @@ class CurlTransport final : public Transport {
   ~CurlTransport() override;
 
   void send(OutgoingRequest request, Done done) override;
+  void send_mail(OutgoingMail mail, MailDone done) override;
 
  private:
   struct Loop;
 
-  explicit CurlTransport(std::unique_ptr<Loop> loop);
+  CurlTransport(std::unique_ptr<Loop> requests, std::unique_ptr<Loop> mails);
+  static core::Result<std::unique_ptr<Loop>> start_loop(const CurlTransportOptions& options,
+                                                        const char* thread_name);
 
-  std::unique_ptr<Loop> loop_;
+  std::unique_ptr<Loop> requests_;
+  std::unique_ptr<Loop> mails_;
 };
 
 }  // namespace net
