@@ -1,333 +1,370 @@
 #include "alerting/config.h"
 
-#include "core/time.h"
+#include "alerting/config_intervals.h"
+#include "alerting/config_receivers.h"
+#include "alerting/config_tables.h"
+#include "alerting/matchers.h"
+#include "core/file_system.h"
 #include "core/yaml.h"
+#include "templates/template_set.h"
 
 #include <algorithm>
-#include <charconv>
 #include <fmt/format.h>
+#include <glob.h>
 #include <set>
-#include <span>
 
 namespace alerting {
 
+using config::Source;
+using config::Value;
 using core::ErrorCode;
 using core::Result;
 using core::Yaml;
 
 namespace {
 
-using Keys = std::span<const std::string_view>;
-
-constexpr std::string_view kTopBuilt[] = {"global", "route", "receivers"};
-constexpr std::string_view kTopKnown[] = {"templates", "inhibit_rules", "mute_time_intervals",
-                                          "time_intervals", "tracing"};
-constexpr std::string_view kGlobalBuilt[] = {"resolve_timeout"};
-constexpr std::string_view kGlobalKnown[] = {"http_config",
-                                             "smtp_from",
-                                             "smtp_hello",
-                                             "smtp_smarthost",
-                                             "smtp_auth_username",
-                                             "smtp_auth_password",
-                                             "smtp_auth_password_file",
-                                             "smtp_auth_secret",
-                                             "smtp_auth_secret_file",
-                                             "smtp_auth_identity",
-                                             "smtp_require_tls",
-                                             "smtp_tls_config",
-                                             "smtp_force_implicit_tls",
-                                             "slack_api_url",
-                                             "slack_api_url_file",
-                                             "slack_app_token",
-                                             "slack_app_token_file",
-                                             "slack_app_url",
-                                             "pagerduty_url",
-                                             "opsgenie_api_url",
-                                             "opsgenie_api_key",
-                                             "opsgenie_api_key_file",
-                                             "wechat_api_url",
-                                             "wechat_api_secret",
-                                             "wechat_api_secret_file",
-                                             "wechat_api_corp_id",
-                                             "victorops_api_url",
-                                             "victorops_api_key",
-                                             "victorops_api_key_file",
-                                             "telegram_api_url",
-                                             "telegram_bot_token",
-                                             "telegram_bot_token_file",
-                                             "webex_api_url",
-                                             "rocketchat_api_url",
-                                             "rocketchat_token",
-                                             "rocketchat_token_file",
-                                             "rocketchat_token_id",
-                                             "rocketchat_token_id_file",
-                                             "jira_api_url",
-                                             "mattermost_webhook_url",
-                                             "mattermost_webhook_url_file"};
-constexpr std::string_view kRouteBuilt[] = {"receiver", "group_by", "group_wait", "group_interval",
-                                            "repeat_interval"};
-constexpr std::string_view kRouteKnown[] = {
-    "routes",   "continue", "mute_time_intervals", "active_time_intervals", "matchers", "match",
-    "match_re", "labels"};
-constexpr std::string_view kReceiverBuilt[] = {"name", "webhook_configs"};
-constexpr std::string_view kReceiverKnown[] = {
-    "discord_configs",   "email_configs",      "incidentio_configs",
-    "jira_configs",      "mattermost_configs", "msteams_configs",
-    "msteamsv2_configs", "opsgenie_configs",   "pagerduty_configs",
-    "pushover_configs",  "rocketchat_configs", "slack_configs",
-    "sns_configs",       "telegram_configs",   "victorops_configs",
-    "webex_configs",     "wechat_configs",     "labels"};
-constexpr std::string_view kWebhookBuilt[] = {"url",        "url_file",    "send_resolved",
-                                              "max_alerts", "http_config", "timeout"};
-constexpr std::string_view kWebhookKnown[] = {"payload"};
-constexpr std::string_view kHttpBuilt[] = {"authorization"};
-constexpr std::string_view kHttpKnown[] = {"basic_auth",
-                                           "oauth2",
-                                           "bearer_token",
-                                           "bearer_token_file",
-                                           "proxy_url",
-                                           "no_proxy",
-                                           "proxy_from_environment",
-                                           "proxy_connect_header",
-                                           "follow_redirects",
-                                           "enable_http2",
-                                           "tls_config",
-                                           "http_headers"};
-constexpr std::string_view kAuthorizationBuilt[] = {"type", "credentials", "credentials_file"};
-
-bool holds(Keys keys, std::string_view key) {
-  return std::ranges::count(keys, key) > 0;
+Yaml* member(Yaml& node, std::string_view key) {
+  for (auto& [name, value] : node.members) {
+    if (name.text == key) return &value;
+  }
+  return nullptr;
 }
 
-bool is_http_url(std::string_view url) {
-  for (const std::string_view scheme : {"http://", "https://"}) {
-    if (url.starts_with(scheme)) {
-      const std::string_view rest = url.substr(scheme.size());
-      return !rest.empty() && rest[0] != '/' && rest[0] != ':' &&
-             rest.find_first_of(" \t\r\n") == std::string_view::npos;
+// Tables have no word for "anything": what may be of any form is looked at here and
+// leaves a text behind.
+class AnyForm {
+ public:
+  explicit AnyForm(std::string_view file) : file_(file) {}
+
+  Result<void> take_out(Yaml& root) {
+    // An empty section is as good as none: its defaults stay.
+    std::erase_if(root.members, [](const auto& one) {
+      return one.first.text == "global" && one.second.kind == Yaml::Kind::Null;
+    });
+    Yaml* receivers = member(root, "receivers");
+    if (receivers == nullptr) return {};
+    for (Yaml& receiver : receivers->items) {
+      for (auto& [kind, list] : receiver.members) {
+        for (Yaml& channel : list.items) TRY(channel_of(kind.text, channel));
+      }
     }
+    return {};
   }
-  return false;
+
+ private:
+  Result<void> channel_of(std::string_view kind, Yaml& channel) {
+    if (kind == "webhook_configs") blank(member(channel, "payload"));
+    if (kind == "pagerduty_configs") TRY(mapping(member(channel, "details"), "details"));
+    if (kind != "jira_configs") return {};
+    TRY(mapping(member(channel, "fields"), "fields"));
+    for (const std::string_view key : {"summary", "description"}) {
+      Yaml* text = member(channel, key);
+      if (text == nullptr || text->kind != Yaml::Kind::Mapping) continue;
+      for (const auto& [name, value] : text->members) {
+        if (name.text != "template" && name.text != "enable_update") {
+          return tl::unexpected(core::yaml_error(
+              file_, name, fmt::format("unknown key \"{}\" in {}", name.text, key)));
+        }
+      }
+      blank(text);
+    }
+    return {};
+  }
+
+  Result<void> mapping(Yaml* node, std::string_view key) {
+    if (node == nullptr || node->kind == Yaml::Kind::Null) return {};
+    if (node->kind != Yaml::Kind::Mapping) {
+      return tl::unexpected(
+          core::yaml_error(file_, *node, fmt::format("{}: expected a mapping", key)));
+    }
+    blank(node);
+    return {};
+  }
+
+  static void blank(Yaml* node) {
+    if (node == nullptr || node->kind == Yaml::Kind::Null) return;
+    node->kind = Yaml::Kind::Scalar;
+    node->items.clear();
+    node->members.clear();
+    node->text.clear();
+  }
+
+  std::string_view file_;
+};
+
+bool is_classic_label(std::string_view name) {
+  const auto is_letter = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+  };
+  return !name.empty() && is_letter(name[0]) &&
+         std::ranges::all_of(name, [&](char c) { return is_letter(c) || (c >= '0' && c <= '9'); });
 }
 
 class Reader {
  public:
-  explicit Reader(std::string_view file) : file_(file) {}
+  Reader(const Source& source, const ReadFile& read_file, LoadedConfig& loaded)
+      : source_(source), read_file_(read_file), loaded_(loaded) {}
 
-  Result<LoadedConfig> read(const Yaml& root) {
-    TRY(mapping(root, "the configuration", kTopBuilt, kTopKnown));
-    if (const Yaml* global = find(root, "global")) TRY(read_global(*global));
-    const Yaml* receivers = find(root, "receivers");
-    if (receivers != nullptr) TRY(read_receivers(*receivers));
-    const Yaml* route = find(root, "route");
-    if (route == nullptr) return fail(root, "a configuration needs a route");
-    TRY(read_route(*route));
-    return std::move(loaded_);
+  Result<void> read(Value& root) {
+    TRY(check_global(root.at("global"), source_));
+    loaded_.config.resolve_timeout_ms = root.at("global").at("resolve_timeout").number;
+    for (Value& receiver : root.at("receivers").items) {
+      if (receiver.given) TRY(receiver_of(receiver, root.at("global")));
+    }
+    TRY(intervals(root));
+    for (const Value& rule : root.at("inhibit_rules").items) {
+      if (rule.given) TRY(inhibit_rule(rule));
+    }
+    TRY(root_route(root.at("route")));
+    const Value& tracing = root.at("tracing");
+    if (tracing.given) TRY(check_tracing(tracing));
+    TRY(check_recorder(root.at("event_recorder")));
+    return template_files(root.at("templates"));
   }
 
  private:
-  // The value of `key`, or nullptr when it is absent or null.
-  static const Yaml* find(const Yaml& node, std::string_view key) {
-    const Yaml* value = node.find(key);
-    return value == nullptr || value->kind == Yaml::Kind::Null ? nullptr : value;
+  tl::unexpected<core::Error> fail(const Value& where, std::string_view message) const {
+    return config::error_at(source_, where, message);
   }
 
-  tl::unexpected<core::Error> fail(const Yaml& at, std::string_view message) const {
-    return tl::unexpected(core::yaml_error(file_, at, message));
-  }
-
-  Result<void> mapping(const Yaml& node, std::string_view what, Keys built, Keys known) {
-    if (node.kind != Yaml::Kind::Mapping) {
-      return fail(node, fmt::format("{} must be a mapping, not {}", what, node.kind_name()));
+  Result<void> receiver_of(Value& value, const Value& global) {
+    Receiver receiver = TRY(take_receiver(value, global, source_));
+    if (loaded_.config.find_receiver(receiver.name) != nullptr) {
+      return fail(value.at("name"),
+                  fmt::format("notification config name \"{}\" is not unique", receiver.name));
     }
-    for (const auto& [key, value] : node.members) {
-      if (holds(built, key.text)) continue;
-      if (!holds(known, key.text)) {
-        return fail(key, fmt::format("unknown field \"{}\" in {}", key.text, what));
-      }
-      loaded_.unsupported.push_back(
-          fmt::format("{}:{}:{}: {} in {}", file_, key.line, key.column, key.text, what));
+    std::string unbuilt;
+    for (const ChannelKind& kind : channel_kinds()) {
+      const Value& list = value.at(kind.list);
+      if (kind.built || list.items.empty()) continue;
+      loaded_.unsupported.push_back(fmt::format("{} of receiver \"{}\" ({}:{}:{})", kind.list,
+                                                receiver.name, source_.file, list.line,
+                                                list.column));
+      unbuilt += (unbuilt.empty() ? "" : ", ") + std::string(kind.list);
     }
+    const bool templated = !value.at("webhook_configs").items.empty() && receiver.webhooks.empty();
+    if (templated) unbuilt += (unbuilt.empty() ? "" : ", ") + std::string("a template in url");
+    if (!unbuilt.empty() && !receiver.sends()) {
+      mute_receivers_.emplace_back(receiver.name, std::move(unbuilt));
+    }
+    loaded_.config.receivers.push_back(std::move(receiver));
     return {};
   }
 
-  Result<void> sequence(const Yaml& node, std::string_view what) const {
-    if (node.kind == Yaml::Kind::Sequence) return {};
-    return fail(node, fmt::format("{} must be a sequence, not {}", what, node.kind_name()));
-  }
-
-  // Into `out` when the key is there. The text is never put into an error: it may be secret.
-  Result<bool> text(const Yaml& node, std::string_view key, std::string& out) const {
-    const Yaml* value = find(node, key);
-    if (value == nullptr) return false;
-    if (value->kind != Yaml::Kind::Scalar) {
-      return fail(*value, fmt::format("{} must be a text, not {}", key, value->kind_name()));
-    }
-    out = value->text;
-    return true;
-  }
-
-  Result<void> duration(const Yaml& node, std::string_view key, int64_t& out, bool zero_allowed) {
-    std::string value;
-    if (!TRY(text(node, key, value))) return {};
-    const Result<int64_t> parsed = core::parse_duration_ms(value);
-    if (!parsed) return fail(*node.find(key), fmt::format("{}: {}", key, parsed.error().message));
-    if (*parsed == 0 && !zero_allowed) {
-      return fail(*node.find(key), fmt::format("{} cannot be zero", key));
-    }
-    out = *parsed;
-    return {};
-  }
-
-  Result<void> boolean(const Yaml& node, std::string_view key, bool& out) const {
-    std::string value;
-    if (!TRY(text(node, key, value))) return {};
-    if (value != "true" && value != "false") {
-      return fail(*node.find(key), fmt::format("{} must be true or false", key));
-    }
-    out = value == "true";
-    return {};
-  }
-
-  Result<void> read_global(const Yaml& node) {
-    TRY(mapping(node, "global", kGlobalBuilt, kGlobalKnown));
-    return duration(node, "resolve_timeout", loaded_.config.resolve_timeout_ms, false);
-  }
-
-  Result<void> read_route(const Yaml& node) {
-    TRY(mapping(node, "route", kRouteBuilt, kRouteKnown));
-    for (const char* key : {"matchers", "match", "match_re"}) {
-      if (const Yaml* value = find(node, key)) {
-        return fail(*value, "the first route takes every alert and has no matchers");
-      }
-    }
-    Route& route = loaded_.config.route;
-    if (!TRY(text(node, "receiver", route.receiver)) || route.receiver.empty()) {
-      return fail(node, "the first route needs a receiver");
-    }
-    if (loaded_.config.find_receiver(route.receiver) == nullptr) {
-      return fail(*node.find("receiver"),
-                  fmt::format("receiver \"{}\" is not defined", route.receiver));
-    }
-    // Without a channel at all it is meant to swallow pages; with only such it is not.
-    if (unreachable_.contains(route.receiver)) {
-      return fail(*node.find("receiver"),
-                  fmt::format("receiver \"{}\" has only channels that are not built yet, its pages "
-                              "would reach nobody; give it webhook_configs",
-                              route.receiver));
-    }
-    TRY(duration(node, "group_wait", route.group_wait_ms, true));
-    TRY(duration(node, "group_interval", route.group_interval_ms, false));
-    TRY(duration(node, "repeat_interval", route.repeat_interval_ms, false));
-    const Yaml* group_by = find(node, "group_by");
-    if (group_by == nullptr) return {};
-    return read_group_by(*group_by);
-  }
-
-  Result<void> read_group_by(const Yaml& node) {
-    Route& route = loaded_.config.route;
-    TRY(sequence(node, "group_by"));
-    for (const Yaml& item : node.items) {
-      if (item.kind != Yaml::Kind::Scalar || item.text.empty()) {
-        return fail(item, "group_by needs names of labels");
-      }
-      if (item.text == "...") {
-        route.group_by_all = true;
-      } else if (std::ranges::count(route.group_by, item.text) > 0) {
-        return fail(item, fmt::format("label \"{}\" is repeated in group_by", item.text));
-      } else {
-        route.group_by.push_back(item.text);
-      }
-    }
-    if (route.group_by_all && !route.group_by.empty()) {
-      return fail(node, "\"...\" in group_by stands alone");
-    }
-    return {};
-  }
-
-  Result<void> read_receivers(const Yaml& node) {
-    TRY(sequence(node, "receivers"));
-    for (const Yaml& item : node.items) {
-      TRY(mapping(item, "receiver", kReceiverBuilt, kReceiverKnown));
-      Receiver receiver;
-      if (!TRY(text(item, "name", receiver.name)) || receiver.name.empty()) {
-        return fail(item, "a receiver needs a name");
-      }
-      if (loaded_.config.find_receiver(receiver.name) != nullptr) {
-        return fail(*item.find("name"),
-                    fmt::format("receiver \"{}\" is defined twice", receiver.name));
-      }
-      if (const Yaml* webhooks = find(item, "webhook_configs")) {
-        TRY(sequence(*webhooks, "webhook_configs"));
-        for (const Yaml& one : webhooks->items) {
-          WebhookConfig webhook = TRY(read_webhook(one));
-          receiver.webhooks.push_back(std::move(webhook));
+  Result<void> intervals(const Value& root) {
+    for (const auto& [key, what] : {std::pair{"mute_time_intervals", "mute time interval"},
+                                    std::pair{"time_intervals", "time interval"}}) {
+      for (const Value& named : root.at(key).items) {
+        const std::string name = named.given ? named.at("name").text : "";
+        if (name.empty()) return fail(named, fmt::format("missing name in {}", what));
+        if (!interval_names_.insert(name).second) {
+          return fail(named.at("name"), fmt::format("{} \"{}\" is not unique", what, name));
+        }
+        for (const Value& interval : named.at("time_intervals").items) {
+          if (interval.given) TRY(check_time_interval(interval, source_));
         }
       }
-      const bool has_unbuilt = std::ranges::any_of(item.members, [](const auto& member) {
-        return member.first.text.ends_with("_configs") && holds(kReceiverKnown, member.first.text);
-      });
-      if (has_unbuilt && receiver.webhooks.empty()) unreachable_.insert(receiver.name);
-      loaded_.config.receivers.push_back(std::move(receiver));
     }
     return {};
   }
 
-  Result<WebhookConfig> read_webhook(const Yaml& node) {
-    TRY(mapping(node, "webhook_config", kWebhookBuilt, kWebhookKnown));
-    WebhookConfig webhook;
-    std::string url;
-    const bool has_url = TRY(text(node, "url", url));
-    const bool has_file = TRY(text(node, "url_file", webhook.url_file));
-    if (has_url == has_file) return fail(node, "a webhook needs either url or url_file");
-    if (has_url && !is_http_url(url)) {
-      return fail(*node.find("url"), "url must start with http:// or https:// and name a host");
+  // `match`, `match_re` and `matchers` with a prefix ("source_").
+  Result<model::Matchers> matchers(const Value& node, std::string_view prefix) {
+    model::Matchers all;
+    const auto add = [&](const Value& pair, model::MatchType type) -> Result<void> {
+      if (!is_classic_label(pair.key)) {
+        return fail(pair, fmt::format("invalid label name \"{}\"", pair.key));
+      }
+      if (type == model::MatchType::Regex && !pair.given) {
+        return fail(pair, fmt::format("invalid regexp value for \"{}\"", pair.key));
+      }
+      Result<model::Matcher> matcher = model::Matcher::create(type, pair.key, pair.text);
+      if (!matcher) return fail(pair, matcher.error().message);
+      all.push_back(std::move(*matcher));
+      return {};
+    };
+    for (const Value& pair : node.at(fmt::format("{}match", prefix)).items) {
+      TRY(add(pair, model::MatchType::Equal));
     }
-    webhook.url = Secret(std::move(url));
-    if (has_file) webhook.url_file = beside_config(webhook.url_file);
-    TRY(boolean(node, "send_resolved", webhook.send_resolved));
-    int64_t timeout_ms = 0;
-    TRY(duration(node, "timeout", timeout_ms, true));
-    if (timeout_ms > 0) webhook.timeout_ms = timeout_ms;
-    std::string max_alerts;
-    if (TRY(text(node, "max_alerts", max_alerts))) {
-      const char* end = max_alerts.data() + max_alerts.size();
-      const auto [rest, code] = std::from_chars(max_alerts.data(), end, webhook.max_alerts);
-      if (code != std::errc() || rest != end) {
-        return fail(*node.find("max_alerts"), "max_alerts must be a number, 0 for all");
+    for (const Value& pair : node.at(fmt::format("{}match_re", prefix)).items) {
+      TRY(add(pair, model::MatchType::Regex));
+    }
+    for (const Value& line : node.at(fmt::format("{}matchers", prefix)).items) {
+      Result<model::Matchers> parsed = parse_matchers(line.text);
+      if (!parsed) return fail(line, fmt::format("matchers: {}", parsed.error().message));
+      std::ranges::move(*parsed, std::back_inserter(all));
+    }
+    return all;
+  }
+
+  Result<void> inhibit_rule(const Value& rule) {
+    TRY(matchers(rule, "source_"));
+    TRY(matchers(rule, "target_"));
+    for (const Value& label : rule.at("equal").items) {
+      if (label.text.empty()) return fail(label, "invalid label name \"\" in equal list");
+    }
+    return {};
+  }
+
+  Result<void> root_route(const Value& value) {
+    if (!value.given) return fail(value, "no route provided in config");
+    if (value.at("receiver").text.empty()) {
+      return fail(value, "root route must specify a default receiver");
+    }
+    for (const std::string_view key : {"match", "match_re", "matchers"}) {
+      if (!value.at(key).items.empty()) {
+        return fail(value.at(key), "root route must not have any matchers");
       }
     }
-    if (const Yaml* http = find(node, "http_config")) TRY(read_http(*http, webhook));
-    return webhook;
-  }
-
-  Result<void> read_http(const Yaml& node, WebhookConfig& webhook) {
-    TRY(mapping(node, "http_config", kHttpBuilt, kHttpKnown));
-    const Yaml* authorization = find(node, "authorization");
-    if (authorization == nullptr) return {};
-    TRY(mapping(*authorization, "authorization", kAuthorizationBuilt, {}));
-    TRY(text(*authorization, "type", webhook.auth_type));
-    if (webhook.auth_type.empty()) webhook.auth_type = "Bearer";
-    std::string credentials;
-    const bool has_text = TRY(text(*authorization, "credentials", credentials));
-    const bool has_file = TRY(text(*authorization, "credentials_file", webhook.credentials_file));
-    if (has_text && has_file) {
-      return fail(*authorization, "authorization has credentials or credentials_file, not both");
+    for (const auto& [key, what] :
+         {std::pair{"mute_time_intervals", "mute"}, std::pair{"active_time_intervals", "active"}}) {
+      if (!value.at(key).items.empty()) {
+        return fail(value.at(key),
+                    fmt::format("root route must not have any {} time intervals", what));
+      }
     }
-    webhook.credentials = Secret(std::move(credentials));
-    if (has_file) webhook.credentials_file = beside_config(webhook.credentials_file);
+    if (value.at("continue").is_on()) {
+      return fail(value.at("continue"), "cannot have continue in root route");
+    }
+    Route& root = loaded_.config.route;
+    TRY(route(value, root));
+    finish_routes(root);
+    for (const auto& [name, kinds] : mute_receivers_) {
+      if (find_route(root, name, 0) == nullptr) continue;
+      loaded_.unreachable.push_back(fmt::format(
+          "{}: receiver \"{}\" has only channels that are not built yet ({}): its pages "
+          "would reach nobody; give it webhook_configs or email_configs",
+          source_.file, name, kinds));
+    }
     return {};
   }
 
-  std::string beside_config(const std::string& path) const {
-    const size_t slash = file_.rfind('/');
-    if (path.starts_with('/') || slash == std::string_view::npos) return path;
-    return std::string(file_.substr(0, slash + 1)) + path;
+  // `out` holds what is inherited.
+  Result<void> route(const Value& value, Route& out) {
+    const Value& receiver = value.at("receiver");
+    if (!receiver.text.empty()) {
+      out.receiver = receiver.text;
+      if (loaded_.config.find_receiver(out.receiver) == nullptr) {
+        return fail(receiver, fmt::format("undefined receiver \"{}\" used in route", out.receiver));
+      }
+    }
+    const auto duration = [&](std::string_view key, int64_t& to, bool zero) -> Result<void> {
+      const Value& given = value.at(key);
+      if (!given.given) return {};
+      if (given.number == 0 && !zero) return fail(given, fmt::format("{} cannot be zero", key));
+      to = given.number;
+      return {};
+    };
+    TRY(duration("group_wait", out.group_wait_ms, true));
+    TRY(duration("group_interval", out.group_interval_ms, false));
+    TRY(duration("repeat_interval", out.repeat_interval_ms, false));
+    if (value.at("group_by").given) TRY(group_by(value.at("group_by"), out));
+    out.matchers = TRY(matchers(value, ""));
+    out.continues = value.at("continue").is_on();
+    for (const std::string_view key : {"mute_time_intervals", "active_time_intervals"}) {
+      for (const Value& name : value.at(key).items) {
+        if (!interval_names_.contains(name.text)) {
+          return fail(name, fmt::format("undefined time interval \"{}\" used in route", name.text));
+        }
+      }
+    }
+    for (const Value& child : value.at("routes").items) {
+      if (!child.given) return fail(child, "a route must be a mapping");
+      Route inherited = out;
+      inherited.routes.clear();
+      inherited.matchers.clear();
+      inherited.continues = false;
+      TRY(route(child, inherited));
+      out.routes.push_back(std::move(inherited));
+    }
+    return {};
   }
 
-  std::string_view file_;
-  LoadedConfig loaded_;
-  std::set<std::string> unreachable_;  // receivers whose every channel is not built yet
+  Result<void> group_by(const Value& value, Route& out) {
+    out.group_by.clear();
+    out.group_by_all = false;
+    for (const Value& label : value.items) {
+      if (label.text == "...") {
+        out.group_by_all = true;
+      } else if (label.text.empty()) {
+        return fail(label, "invalid label name \"\" in group_by list");
+      } else if (std::ranges::count(out.group_by, label.text) > 0) {
+        return fail(label, fmt::format("duplicated label \"{}\" in group_by", label.text));
+      } else {
+        out.group_by.push_back(label.text);
+      }
+    }
+    if (out.group_by_all && !out.group_by.empty()) {
+      return fail(value, "cannot have wildcard group_by (`...`) and other labels at the same time");
+    }
+    return {};
+  }
+
+  Result<void> check_tracing(const Value& tracing) {
+    const std::string& type = tracing.at("client_type").text;
+    if (!type.empty() && type != "http" && type != "grpc") {
+      return fail(tracing.at("client_type"),
+                  fmt::format("expected tracing client type to be http or grpc, but got {}", type));
+    }
+    if (tracing.at("endpoint").text.empty()) return fail(tracing, "tracing endpoint must be set");
+    const std::string& compression = tracing.at("compression").text;
+    if (!compression.empty() && compression != "gzip") {
+      return fail(
+          tracing.at("compression"),
+          fmt::format("invalid compression type {} provided, valid options: gzip", compression));
+    }
+    return {};
+  }
+
+  Result<void> check_recorder(const Value& recorder) {
+    for (const Value& output : recorder.at("file_outputs").items) {
+      if (output.given && output.at("path").text.empty()) {
+        return fail(output, "event_recorder file output requires a path");
+      }
+    }
+    for (const Value& output : recorder.at("webhook_outputs").items) {
+      if (output.given && output.at("url").text.empty()) {
+        return fail(output, "event_recorder webhook output requires a url");
+      }
+    }
+    return {};
+  }
+
+  Result<void> template_files(const Value& patterns) {
+    auto set = std::make_shared<templates::TemplateSet>();
+    for (const Value& pattern : patterns.items) {
+      if (!pattern.given) continue;
+      if (const size_t open = pattern.text.rfind('[');
+          open != std::string::npos && pattern.text.find(']', open) == std::string::npos) {
+        return fail(pattern, "syntax error in pattern");
+      }
+      glob_t found{};
+      const int code = glob(pattern.text.c_str(), 0, nullptr, &found);
+      std::vector<std::string> paths(found.gl_pathv, found.gl_pathv + found.gl_pathc);
+      globfree(&found);
+      if (code != 0 && code != GLOB_NOMATCH) {
+        return fail(pattern,
+                    fmt::format("templates: cannot read the folder of \"{}\"", pattern.text));
+      }
+      for (const std::string& path : paths) {
+        const Result<std::string> text = read_file_(path);
+        if (!text) return fail(pattern, text.error().message);
+        if (const Result<void> added = set->add(*text); !added) {
+          return tl::unexpected(
+              core::Error{added.error().code, fmt::format("{}:{}", path, added.error().message)});
+        }
+      }
+    }
+    loaded_.config.templates = std::move(set);
+    return {};
+  }
+
+  const Source& source_;
+  const ReadFile& read_file_;
+  LoadedConfig& loaded_;
+  std::set<std::string> interval_names_;
+  // Name, and what of it is not built.
+  std::vector<std::pair<std::string, std::string>> mute_receivers_;
 };
 
 }  // namespace
@@ -339,13 +376,32 @@ const Receiver* Config::find_receiver(std::string_view name) const {
   return nullptr;
 }
 
-Result<LoadedConfig> load_config(std::string_view text, std::string_view file) {
-  const Yaml root = TRY(core::parse_yaml(text, file));
-  return Reader(file).read(root);
+Result<LoadedConfig> read_config(std::string_view text, std::string_view file,
+                                 const ReadFile& read_file) {
+  Yaml root = TRY(core::parse_yaml(text, file));
+  TRY(AnyForm(file).take_out(root));
+  LoadedConfig loaded;
+  const Source source{.file = std::string(file),
+                      .folder = config::folder_of(std::string(file)),
+                      .unsupported = &loaded.unsupported};
+  Value value = TRY(config::read_mapping(kFileTable, root, source));
+  core::PosixFileSystem disk;
+  const ReadFile from_disk = [&disk](const std::string& path) { return disk.read_file(path); };
+  TRY(Reader(source, read_file ? read_file : from_disk, loaded).read(value));
+  return loaded;
+}
+
+Result<LoadedConfig> load_config(std::string_view text, std::string_view file,
+                                 const ReadFile& read_file) {
+  LoadedConfig loaded = TRY(read_config(text, file, read_file));
+  if (loaded.unreachable.empty()) return loaded;
+  std::string all;
+  for (const std::string& one : loaded.unreachable) all += (all.empty() ? "" : "; ") + one;
+  return core::fail(ErrorCode::Unsupported, "{}", all);
 }
 
 Result<Config> webhook_config(std::string_view url) {
-  if (!is_http_url(url)) {
+  if (!check_http_url(url)) {
     return core::fail(ErrorCode::InvalidArgument,
                       "a webhook address starts with http:// or https:// and names a host");
   }
@@ -357,15 +413,15 @@ Result<Config> webhook_config(std::string_view url) {
                   .group_interval_ms = 5'000,
                   .repeat_interval_ms = 4 * 3'600'000};
   WebhookConfig webhook;
-  webhook.url = Secret(std::string(url));
-  config.receivers.push_back({"webhook", {std::move(webhook)}});
+  webhook.url = core::Secret(std::string(url));
+  config.receivers.push_back({"webhook", {std::move(webhook)}, {}});
   return config;
 }
 
 Config no_receivers() {
   Config config;
   config.route.receiver = "none";
-  config.receivers.push_back({"none", {}});
+  config.receivers.push_back({"none", {}, {}});
   return config;
 }
 

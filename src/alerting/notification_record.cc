@@ -2,6 +2,8 @@
 
 #include "core/varint.h"
 
+#include <algorithm>
+#include <charconv>
 #include <fmt/format.h>
 
 namespace alerting {
@@ -13,6 +15,10 @@ using core::Result;
 namespace {
 
 constexpr char kVersion = 1;
+// Groups with a public_key. Written only when there is one, so that an older program can
+// read what has none.
+constexpr char kGroupVersion2 = 2;
+constexpr uint64_t kChannelsPerKind = 1000;
 
 template <typename Add>
 bool take_events(std::string_view& bytes, Add add) {
@@ -41,23 +47,57 @@ bool take_version(std::string_view& bytes) {
   return true;
 }
 
+bool take_group_version(std::string_view& bytes, std::string& public_key) {
+  if (bytes.empty() || bytes[0] != kGroupVersion2) return take_version(bytes);
+  bytes.remove_prefix(1);
+  return core::take_string(bytes, public_key);
+}
+
+// Off the end of the receiver's name.
+bool take_route(Group& group) {
+  const size_t end = group.receiver.find('\0');
+  if (end == std::string::npos) return true;
+  const std::string number = group.receiver.substr(end + 1);
+  group.receiver.resize(end);
+  const auto [at, error] =
+      std::from_chars(number.data(), number.data() + number.size(), group.route);
+  return error == std::errc() && at == number.data() + number.size() && group.route > 0;
+}
+
 }  // namespace
 
-std::string group_key(std::string_view tenant, std::string_view receiver,
+uint64_t integration_of(ChannelType type, size_t index) {
+  return static_cast<uint64_t>(type) * kChannelsPerKind + std::min(index, kChannelsPerKind - 1);
+}
+
+ChannelType channel_type(uint64_t integration) {
+  return integration < kChannelsPerKind ? ChannelType::Webhook : ChannelType::Email;
+}
+
+size_t channel_index(uint64_t integration) {
+  return integration % kChannelsPerKind;
+}
+
+std::string group_key(std::string_view tenant, std::string_view receiver, uint32_t route,
                       model::LabelsView labels) {
   std::string key(kGroupPrefix);
   core::append_string(key, tenant);
-  core::append_string(key, receiver);
+  if (route == 0) {
+    core::append_string(key, receiver);
+  } else {
+    core::append_string(key, fmt::format("{}{}{}", receiver, '\0', route));
+  }
   key.append(labels.bytes());
   return key;
 }
 
 std::string Group::key() const {
-  return group_key(tenant, receiver, labels);
+  return group_key(tenant, receiver, route, labels);
 }
 
 std::string encode_group(const Group& group) {
-  std::string out(1, kVersion);
+  std::string out(1, group.public_key.empty() ? kVersion : kGroupVersion2);
+  if (!group.public_key.empty()) core::append_string(out, group.public_key);
   core::append_varint(out, group.members.size());
   for (const auto& [labels, event] : group.members) alertstore::append_event(out, event);
   core::append_varint(out, group.pending.size());
@@ -79,6 +119,7 @@ Result<Group> decode_group(std::string_view key, std::string_view bytes) {
     const bool named =
         core::take_string(name, group.tenant) && core::take_string(name, group.receiver);
     group.labels = model::Labels::from_canonical(name);
+    const bool route_known = !named || take_route(group);
     const auto add_member = [&group](AlertEvent event) {
       model::Labels labels = event.labels;
       group.members.emplace(std::move(labels), std::move(event));
@@ -86,9 +127,9 @@ Result<Group> decode_group(std::string_view key, std::string_view bytes) {
     const auto add_pending = [&group](AlertEvent event) {
       group.pending.push_back(std::move(event));
     };
-    if (named && take_version(bytes) && take_events(bytes, add_member) &&
-        take_events(bytes, add_pending) && take_texts(bytes, group.informed) &&
-        core::take_varint(bytes, group.next_sequence) &&
+    if (named && route_known && take_group_version(bytes, group.public_key) &&
+        take_events(bytes, add_member) && take_events(bytes, add_pending) &&
+        take_texts(bytes, group.informed) && core::take_varint(bytes, group.next_sequence) &&
         core::take_zigzag(bytes, group.flush_at_ms) &&
         core::take_zigzag(bytes, group.last_flush_ms) &&
         core::take_zigzag(bytes, group.last_notified_ms) && bytes.empty()) {

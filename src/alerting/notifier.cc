@@ -1,6 +1,8 @@
 #include "alerting/notifier.h"
 
 #include "alerting/notifier_core.h"
+#include "alerting/notify/email.h"
+#include "alerting/notify/webhook.h"
 #include "core/log.h"
 #include "core/metrics.h"
 
@@ -64,8 +66,14 @@ struct Notifier::State : std::enable_shared_from_this<Notifier::State> {
   Result<std::optional<int64_t>> round();
   Result<void> ensure_core();
   void send(Send one);
-  Result<net::OutgoingRequest> request_of(const Send& one) const;
-  void answered(std::string delivery, uint64_t attempt, const Result<net::Response>& response);
+  Result<std::string> read_secret(const std::string& path) const;
+  Result<core::Secret> reveal(const core::SecretSource& source) const;
+  Result<net::OutgoingRequest> request_of(const Send& one, const WebhookConfig& webhook) const;
+  Result<net::OutgoingMail> mail_of(const EmailConfig& how, const EmailMessage& email) const;
+  void send_webhook(Send one);
+  void send_email(Send one);
+  void answered(std::string delivery, uint64_t attempt, Verdict verdict);
+  void cannot_begin(Send one, const core::Error& error);
   void follow_clock();
   void publish();
 
@@ -244,50 +252,122 @@ Result<std::optional<int64_t>> Notifier::State::round() {
   return std::optional<int64_t>(delay_ms);
 }
 
-Result<net::OutgoingRequest> Notifier::State::request_of(const Send& one) const {
-  const WebhookConfig& webhook = one.webhook;
-  const auto read = [this](const std::string& path) -> Result<std::string> {
-    if (!parts.read_file) return core::fail(ErrorCode::Unsupported, "files are not read here");
-    std::string text = TRY(parts.read_file(path));
-    while (!text.empty() && (text.back() == '\n' || text.back() == '\r' || text.back() == ' ')) {
-      text.pop_back();
-    }
-    return text;
-  };
+Result<std::string> Notifier::State::read_secret(const std::string& path) const {
+  if (!parts.read_file) return core::fail(ErrorCode::Unsupported, "files are not read here");
+  std::string text = TRY(parts.read_file(path));
+  while (!text.empty() && (text.back() == '\n' || text.back() == '\r' || text.back() == ' ')) {
+    text.pop_back();
+  }
+  return text;
+}
+
+// Files are read before every attempt, so that a rotated secret is used.
+Result<core::Secret> Notifier::State::reveal(const core::SecretSource& source) const {
+  if (source.file.empty()) return source.value;
+  return core::Secret(TRY(read_secret(source.file)));
+}
+
+Result<net::OutgoingRequest> Notifier::State::request_of(const Send& one,
+                                                         const WebhookConfig& webhook) const {
   WebhookAttempt attempt{.url = webhook.url.reveal(),
-                         .authorization = {},
                          .idempotency_key = one.id,
                          .attempt = one.attempt,
                          .body = one.body,
-                         .timeout_ms = webhook.timeout_ms};
-  if (!webhook.url_file.empty()) attempt.url = TRY(read(webhook.url_file));
-  std::string credentials = webhook.credentials.reveal();
-  if (!webhook.credentials_file.empty()) credentials = TRY(read(webhook.credentials_file));
-  if (!credentials.empty()) attempt.authorization = webhook.auth_type + " " + credentials;
+                         .timeout_ms = webhook.timeout_ms,
+                         .client = webhook.http};
+  if (!webhook.url_file.empty()) attempt.url = TRY(read_secret(webhook.url_file));
+  net::ClientConfig& client = attempt.client;
+  if (client.basic_auth) {
+    net::BasicAuth& basic = *client.basic_auth;
+    if (!basic.username_file.empty()) basic.username = TRY(read_secret(basic.username_file));
+    basic.password = {TRY(reveal(basic.password)), ""};
+  }
+  if (client.authorization) {
+    core::SecretSource& credentials = client.authorization->credentials;
+    credentials = {TRY(reveal(credentials)), ""};
+  }
+  for (net::ClientHeader& header : client.headers) {
+    for (const std::string& path : header.files) {
+      header.secrets.push_back(core::Secret(TRY(read_secret(path))));
+    }
+  }
   return webhook_request(std::move(attempt));
 }
 
-void Notifier::State::send(Send one) {
-  Result<net::OutgoingRequest> request = request_of(one);
+Result<net::OutgoingMail> Notifier::State::mail_of(const EmailConfig& how,
+                                                   const EmailMessage& email) const {
+  net::OutgoingMail mail;
+  mail.host = how.host;
+  mail.port = how.port;
+  mail.hello = how.hello;
+  const bool implicit = how.implicit_tls.value_or(how.port == "465");
+  mail.security = implicit          ? net::SmtpSecurity::Tls
+                  : how.require_tls ? net::SmtpSecurity::StartTls
+                                    : net::SmtpSecurity::None;
+  mail.tls = how.tls;
+  mail.user = how.auth_username;
+  mail.identity = how.auth_identity;
+  mail.password = TRY(reveal(how.auth_password));
+  mail.secret = TRY(reveal(how.auth_secret));
+  mail.from = email.from;
+  mail.to = email.to;
+  mail.message = email.message;
+  return mail;
+}
+
+void Notifier::State::cannot_begin(Send one, const core::Error& error) {
+  core::log_warn("alerting", "cannot read what a notification needs", {{"error", error.message}});
+  answered(std::move(one.delivery), one.attempt,
+           {.reason = "cannot be sent: " + error.message, .failure = "secret"});
+}
+
+void Notifier::State::send_webhook(Send one) {
+  Result<net::OutgoingRequest> request = request_of(one, std::get<WebhookConfig>(one.channel));
   if (!request) {
-    core::log_warn("alerting", "cannot read a secret of a webhook",
-                   {{"error", request.error().message}});
-    answered(std::move(one.delivery), one.attempt, tl::unexpected(request.error()));
+    cannot_begin(std::move(one), request.error());
     return;
   }
   // Weak: an answer that comes after the notifier is gone has nobody to go to.
-  parts.transport.send(std::move(*request),
-                       [self = weak_from_this(), delivery = std::move(one.delivery),
-                        attempt = one.attempt](const Result<net::Response>& response) {
-                         if (const auto state = self.lock()) {
-                           state->answered(delivery, attempt, response);
-                         }
-                       });
+  parts.transport.send(
+      std::move(*request), [self = weak_from_this(), delivery = std::move(one.delivery),
+                            attempt = one.attempt](const Result<net::Response>& response) {
+        if (const auto state = self.lock()) {
+          state->answered(delivery, attempt, judge(response, state->parts.clock.now_ms()));
+        }
+      });
 }
 
-void Notifier::State::answered(std::string delivery, uint64_t attempt,
-                               const Result<net::Response>& response) {
-  Verdict verdict = judge(response, parts.clock.now_ms());
+void Notifier::State::send_email(Send one) {
+  Result<EmailMessage> email = decode_email(one.body);
+  if (!email) {
+    answered(std::move(one.delivery), one.attempt,
+             {.outcome = Outcome::Permanent, .reason = email.error().message});
+    return;
+  }
+  Result<net::OutgoingMail> mail = mail_of(std::get<EmailConfig>(one.channel), *email);
+  if (!mail) {
+    cannot_begin(std::move(one), mail.error());
+    return;
+  }
+  parts.transport.send_mail(
+      std::move(*mail),
+      [self = weak_from_this(), delivery = std::move(one.delivery), attempt = one.attempt,
+       email = std::move(*email)](const Result<net::MailReceipt>& receipt) {
+        if (const auto state = self.lock()) {
+          state->answered(delivery, attempt, judge_email(receipt, email));
+        }
+      });
+}
+
+void Notifier::State::send(Send one) {
+  if (std::holds_alternative<EmailConfig>(one.channel)) {
+    send_email(std::move(one));
+  } else {
+    send_webhook(std::move(one));
+  }
+}
+
+void Notifier::State::answered(std::string delivery, uint64_t attempt, Verdict verdict) {
   const std::lock_guard lock(mutex);
   if (!running) return;
   finished.push_back({std::move(delivery), attempt, std::move(verdict)});

@@ -1,7 +1,10 @@
 #include "alerting/notifier_core.h"
 
+#include "alerting/notify/email.h"
+#include "alerting/notify/webhook.h"
 #include "core/log.h"
 #include "core/metrics.h"
+#include "templates/template_set.h"
 
 #include <algorithm>
 #include <fmt/format.h>
@@ -32,15 +35,20 @@ constexpr int64_t kBackoffMaxMs = 15'000;
 constexpr int64_t kNowhereMs = 60'000;
 // Beyond the request's own timeout: an attempt whose end never came was lost.
 constexpr int64_t kAnswerGraceMs = 5'000;
+// Mail servers are asked again less often: they remember who hammers.
+constexpr int64_t kEmailBackoffMaxMs = 60'000;
 
 core::Counter& notifications(const char* integration) {
   return core::counter("petrel_notifications_total", "Attempts to send a notification.",
                        {{"integration", integration}});
 }
-core::Counter& failed(const char* reason) {
+core::Counter& failed(const char* integration, const std::string& reason) {
   return core::counter("petrel_notifications_failed_total",
                        "Attempts to send a notification that failed.",
-                       {{"integration", "webhook"}, {"reason", reason}});
+                       {{"integration", integration}, {"reason", reason}});
+}
+const char* name_of(uint64_t integration) {
+  return channel_type(integration) == ChannelType::Email ? "email" : "webhook";
 }
 core::Counter& coalesced() {
   static core::Counter& counter =
@@ -56,10 +64,6 @@ core::Counter& undeliverable() {
   return counter;
 }
 
-std::string integration_id(const Receiver& receiver, size_t index) {
-  return fmt::format("{}/webhook/{}", receiver.name, index);
-}
-
 std::string hash_hex(std::string_view text) {
   unsigned char digest[SHA256_DIGEST_LENGTH];
   SHA256(reinterpret_cast<const unsigned char*>(text.data()), text.size(), digest);
@@ -68,14 +72,10 @@ std::string hash_hex(std::string_view text) {
   return out;
 }
 
-model::Labels group_labels(const Route& route, const model::Labels& labels) {
-  if (route.group_by_all) return labels;
-  std::vector<std::pair<std::string, std::string>> pairs;
-  for (const std::string& name : route.group_by) {
-    const std::string_view value = labels.get(name);
-    if (!value.empty()) pairs.emplace_back(name, value);
-  }
-  return model::Labels::of(std::move(pairs));
+// Null in configurations that no file made.
+const templates::TemplateSet& templates_of(const Config& config) {
+  static const templates::TemplateSet kDefault;
+  return config.templates ? *config.templates : kDefault;
 }
 
 }  // namespace
@@ -96,7 +96,11 @@ Result<NotifierCore> NotifierCore::load(CoreOptions options, Config config,
   const auto take_group = [&core, now_ms](const Entry& entry) -> Result<void> {
     Group group = TRY(decode_group(entry.first, entry.second));
     // The clock may have been set back while we were down.
-    const Route& route = core.config_.route;
+    const Route& route = core.route_of(group);
+    // Of a store that was written before groups kept it.
+    if (group.public_key.empty() && group.last_notified_ms != 0 && !group.members.empty()) {
+      group.public_key = "{}:" + group.labels.to_string();
+    }
     const int64_t latest_ms = now_ms + std::max(route.group_wait_ms, route.group_interval_ms);
     group.flush_at_ms = std::min(group.flush_at_ms, latest_ms);
     group.last_flush_ms = std::min(group.last_flush_ms, now_ms);
@@ -139,20 +143,43 @@ const Receiver& NotifierCore::receiver_of(const std::string& name) const {
   return *receiver;
 }
 
+const Route& NotifierCore::route_of(const Group& group) const {
+  const Route* route = find_route(config_.route, group.receiver, group.route);
+  return route != nullptr ? *route : config_.route;
+}
+
+std::vector<NotifierCore::Channel> NotifierCore::channels_of(const Receiver& receiver) {
+  std::vector<Channel> channels;
+  for (size_t i = 0; i < receiver.webhooks.size(); ++i) {
+    channels.push_back(
+        {integration_of(ChannelType::Webhook, i), fmt::format("{}/webhook/{}", receiver.name, i)});
+  }
+  for (size_t i = 0; i < receiver.emails.size(); ++i) {
+    channels.push_back(
+        {integration_of(ChannelType::Email, i), fmt::format("{}/email/{}", receiver.name, i)});
+  }
+  return channels;
+}
+
 void NotifierCore::put(const Group& group, Effects& effects) const {
   effects.mutations.push_back({group.key(), encode_group(group)});
 }
 
-Group& NotifierCore::route(const AlertEvent& event) {
-  const model::Labels labels = group_labels(config_.route, event.labels);
-  const std::string key = group_key(event.tenant, config_.route.receiver, labels);
-  const auto [entry, is_new] = groups_.try_emplace(key);
-  if (is_new) {
-    entry->second.tenant = event.tenant;
-    entry->second.receiver = config_.route.receiver;
-    entry->second.labels = labels;
+std::vector<Group*> NotifierCore::route(const AlertEvent& event) {
+  std::vector<Group*> groups;
+  for (const Route* route : find_routes(config_.route, event.labels)) {
+    const model::Labels labels = group_labels(*route, event.labels);
+    const std::string key = group_key(event.tenant, route->receiver, route->ordinal, labels);
+    const auto [entry, is_new] = groups_.try_emplace(key);
+    if (is_new) {
+      entry->second.tenant = event.tenant;
+      entry->second.receiver = route->receiver;
+      entry->second.route = route->ordinal;
+      entry->second.labels = labels;
+    }
+    groups.push_back(&entry->second);
   }
-  return entry->second;
+  return groups;
 }
 
 void NotifierCore::add(Group& group, AlertEvent event, int64_t now_ms) {
@@ -169,9 +196,10 @@ void NotifierCore::add(Group& group, AlertEvent event, int64_t now_ms) {
     coalesced().add(2);
   }
   group.pending.push_back(std::move(event));
-  int64_t due_ms = now_ms + config_.route.group_wait_ms;
+  const Route& route = route_of(group);
+  int64_t due_ms = now_ms + route.group_wait_ms;
   if (group.last_flush_ms != 0) {
-    due_ms = std::max(due_ms, group.last_flush_ms + config_.route.group_interval_ms);
+    due_ms = std::max(due_ms, group.last_flush_ms + route.group_interval_ms);
   }
   group.flush_at_ms = group.flush_at_ms == 0 ? due_ms : std::min(group.flush_at_ms, due_ms);
 }
@@ -194,7 +222,9 @@ void NotifierCore::take(std::span<const Entry> rows, int64_t now_ms, Effects& ef
     if (event->transition == Transition::Resolved && known != groups_of_.end()) {
       targets = known->second;
     }
-    if (targets.empty()) targets.insert(route(*event).key());
+    if (targets.empty()) {
+      for (const Group* group : route(*event)) targets.insert(group->key());
+    }
     for (const std::string& target : targets) {
       add(groups_.at(target), *event, now_ms);
       touched.insert(target);
@@ -239,21 +269,25 @@ size_t NotifierCore::owed(const std::string& group) const {
 void NotifierCore::flush(Group& group, int64_t now_ms, Effects& effects) {
   const std::string key = group.key();
   if (owed(key) >= kOwedPerGroupMax) {
-    group.flush_at_ms = now_ms + config_.route.group_interval_ms;
+    group.flush_at_ms = now_ms + route_of(group).group_interval_ms;
     group.last_notified_ms = now_ms;  // no repeats on top
     return;
   }
   const Receiver& receiver = receiver_of(group.receiver);
-  std::vector<size_t> all;
-  std::vector<size_t> uninformed;
+  std::vector<uint64_t> all;
+  std::vector<uint64_t> uninformed;
   std::vector<std::string> ids;
-  for (size_t i = 0; i < receiver.webhooks.size(); ++i) {
-    all.push_back(i);
-    ids.push_back(integration_id(receiver, i));
-    if (std::ranges::count(group.informed, ids.back()) == 0) uninformed.push_back(i);
+  for (const Channel& channel : channels_of(receiver)) {
+    all.push_back(channel.integration);
+    ids.push_back(channel.id);
+    if (std::ranges::count(group.informed, channel.id) == 0) {
+      uninformed.push_back(channel.integration);
+    }
   }
+  const Route& route = route_of(group);
+  if (group.public_key.empty()) group.public_key = route.key + ":" + group.labels.to_string();
   const bool repeat =
-      !group.members.empty() && now_ms - group.last_notified_ms >= config_.route.repeat_interval_ms;
+      !group.members.empty() && now_ms - group.last_notified_ms >= route.repeat_interval_ms;
   if (group.pending.empty()) {
     const Round same{.ended = {}, .any_fired = true};
     if (!group.members.empty()) notify(group, same, repeat ? all : uninformed, now_ms, effects);
@@ -272,18 +306,20 @@ void NotifierCore::flush(Group& group, int64_t now_ms, Effects& effects) {
     }
   }
   group.informed = std::move(ids);
+  if (group.members.empty()) group.public_key.clear();
   group.flush_at_ms = 0;
   group.last_flush_ms = now_ms;
   group.last_notified_ms = now_ms;
   put(group, effects);
 }
 
-void NotifierCore::notify(Group& group, const Round& round, const std::vector<size_t>& integrations,
-                          int64_t now_ms, Effects& effects) {
+void NotifierCore::notify(Group& group, const Round& round,
+                          const std::vector<uint64_t>& integrations, int64_t now_ms,
+                          Effects& effects) {
   const Receiver& receiver = receiver_of(group.receiver);
   Notification notification;
   notification.receiver = receiver.name;
-  notification.group_key = "{}:" + group.labels.to_string();
+  notification.group_key = group.public_key;
   notification.group_labels = group.labels;
   notification.external_url = options_.external_url;
   for (const auto& [labels, event] : group.members) notification.alerts.push_back(event);
@@ -291,10 +327,13 @@ void NotifierCore::notify(Group& group, const Round& round, const std::vector<si
   std::ranges::copy(round.ended, std::back_inserter(notification.alerts));
 
   const uint64_t sequence = group.next_sequence++;
-  for (const size_t index : integrations) {
-    const WebhookConfig& webhook = receiver.webhooks[index];
+  for (const uint64_t integration : integrations) {
+    const size_t index = channel_index(integration);
+    const bool send_resolved = channel_type(integration) == ChannelType::Email
+                                   ? receiver.emails[index].send_resolved
+                                   : receiver.webhooks[index].send_resolved;
     Notification told = notification;
-    if (!webhook.send_resolved) {
+    if (!send_resolved) {
       if (!round.any_fired) continue;
       told.alerts.resize(firing);
     }
@@ -302,22 +341,49 @@ void NotifierCore::notify(Group& group, const Round& round, const std::vector<si
     Delivery delivery;
     delivery.group = group.key();
     delivery.sequence = sequence;
-    delivery.integration = index;
+    delivery.integration = integration;
     delivery.receiver = receiver.name;
     delivery.created_ms = now_ms;
     delivery.due_ms = now_ms;
-    delivery.body = webhook_body(told, webhook.max_alerts);
     std::string identity = delivery.key();
     for (const AlertEvent& event : told.alerts) identity += event.id;
     delivery.id = hash_hex(identity + std::to_string(now_ms));
+    std::optional<std::string> body = body_of(receiver, integration, told, delivery.id, now_ms);
+    if (!body) {
+      bury(delivery, now_ms, effects);
+      continue;
+    }
+    delivery.body = std::move(*body);
     effects.mutations.push_back({delivery.key(), encode_delivery(delivery)});
     deliveries_.emplace(delivery.key(), std::move(delivery));
   }
 }
 
-int64_t NotifierCore::backoff_ms(uint64_t attempt, int64_t retry_after_ms) {
-  const uint64_t doublings = std::min<uint64_t>(attempt > 0 ? attempt - 1 : 0, 10);
-  const int64_t full_ms = std::min(kBackoffMaxMs, kBackoffBaseMs << doublings);
+// Nothing when it cannot be made: a mail whose addresses are none.
+std::optional<std::string> NotifierCore::body_of(const Receiver& receiver, uint64_t integration,
+                                                 const Notification& told, const std::string& id,
+                                                 int64_t now_ms) {
+  const size_t index = channel_index(integration);
+  if (channel_type(integration) == ChannelType::Webhook) {
+    return webhook_body(told, receiver.webhooks[index].max_alerts);
+  }
+  const Result<EmailMessage> email =
+      make_email(receiver.emails[index], told,
+                 {.templates = templates_of(config_), .id = id, .now_ms = now_ms});
+  if (email) return encode_email(*email);
+  last_error_ = fmt::format("{}: {}", receiver.name, email.error().message);
+  failed("email", "refused").add();
+  core::log_error("alerting", "a mail cannot be made",
+                  {{"receiver", receiver.name}, {"error", email.error().message}});
+  return std::nullopt;
+}
+
+int64_t NotifierCore::backoff_ms(const Delivery& delivery, int64_t retry_after_ms) {
+  const uint64_t doublings =
+      std::min<uint64_t>(delivery.attempt > 0 ? delivery.attempt - 1 : 0, 10);
+  const bool is_mail = channel_type(delivery.integration) == ChannelType::Email;
+  const int64_t full_ms =
+      std::min(is_mail ? kEmailBackoffMaxMs : kBackoffMaxMs, kBackoffBaseMs << doublings);
   // Half of it by chance, so that many deliveries do not come back in step.
   const int64_t half_ms = full_ms / 2;
   const auto jitter_ms = static_cast<int64_t>(rng_->below(static_cast<uint64_t>(half_ms) + 1));
@@ -330,6 +396,14 @@ void NotifierCore::finished(const std::string& key, uint64_t attempt, const Verd
   if (entry == deliveries_.end()) return;
   Delivery& delivery = entry->second;
   if (delivery.state != DeliveryState::Sending || delivery.attempt != attempt) return;
+  const char* const integration = name_of(delivery.integration);
+  if (!verdict.refused.empty()) {
+    failed(integration, "refused").add();
+    core::log_error("alerting", "a notification was refused by some of its recipients",
+                    {{"receiver", delivery.receiver},
+                     {"recipients", verdict.refused},
+                     {"notification", delivery.id}});
+  }
   if (verdict.outcome == Outcome::Delivered) {
     last_error_.clear();
     effects.mutations.push_back({key, std::nullopt});
@@ -338,7 +412,7 @@ void NotifierCore::finished(const std::string& key, uint64_t attempt, const Verd
   }
   last_error_ = fmt::format("{}: {}", delivery.receiver, verdict.reason);
   if (verdict.outcome == Outcome::Permanent) {
-    failed("refused").add();
+    failed(integration, "refused").add();
     core::log_error("alerting", "the receiver refused a notification for good",
                     {{"receiver", delivery.receiver},
                      {"answer", verdict.reason},
@@ -348,8 +422,9 @@ void NotifierCore::finished(const std::string& key, uint64_t attempt, const Verd
     deliveries_.erase(entry);
     return;
   }
-  failed("retry").add();
-  if (delivery.attempt == 1) {
+  failed(integration, verdict.failure.empty() ? "retry" : verdict.failure).add();
+  // Once, and again when something else is wrong.
+  if (delivery.attempt == 1 || delivery.last_error != verdict.reason) {
     core::log_warn("alerting", "a notification failed and will be tried again",
                    {{"receiver", delivery.receiver},
                     {"answer", verdict.reason},
@@ -357,7 +432,8 @@ void NotifierCore::finished(const std::string& key, uint64_t attempt, const Verd
   }
   delivery.state = DeliveryState::Pending;
   delivery.last_error = verdict.reason;
-  delivery.due_ms = now_ms + backoff_ms(attempt, verdict.retry_after_ms);
+  if (verdict.rest) delivery.body = *verdict.rest;
+  delivery.due_ms = now_ms + backoff_ms(delivery, verdict.retry_after_ms);
   effects.mutations.push_back({key, encode_delivery(delivery)});
 }
 
@@ -375,31 +451,40 @@ void NotifierCore::bury(const Delivery& delivery, int64_t now_ms, Effects& effec
 // Begins the next attempt. False when there is nowhere to send it.
 bool NotifierCore::begin(Delivery& delivery, int64_t now_ms, Effects& effects) {
   const Receiver& receiver = receiver_of(delivery.receiver);
-  if (receiver.webhooks.empty()) {
+  const bool is_mail = channel_type(delivery.integration) == ChannelType::Email;
+  const size_t count = is_mail ? receiver.emails.size() : receiver.webhooks.size();
+  if (count == 0) {
     delivery.due_ms = now_ms + kNowhereMs;
     return false;
   }
-  const size_t index = std::min<size_t>(delivery.integration, receiver.webhooks.size() - 1);
-  const WebhookConfig& webhook = receiver.webhooks[index];
+  const size_t index = std::min(channel_index(delivery.integration), count - 1);
+  Send send{delivery.key(), ++delivery.attempt, delivery.id, delivery.body, {}};
+  int64_t timeout_ms = net::OutgoingMail().timeout_ms;
+  if (is_mail) {
+    send.channel = receiver.emails[index];
+  } else {
+    timeout_ms = receiver.webhooks[index].timeout_ms;
+    send.channel = receiver.webhooks[index];
+  }
   delivery.state = DeliveryState::Sending;
-  ++delivery.attempt;
-  delivery.due_ms = now_ms + webhook.timeout_ms + kAnswerGraceMs;
-  notifications("webhook").add();
+  delivery.due_ms = now_ms + timeout_ms + kAnswerGraceMs;
+  notifications(name_of(delivery.integration)).add();
   effects.mutations.push_back({delivery.key(), encode_delivery(delivery)});
-  effects.sends.push_back({delivery.key(), delivery.attempt, delivery.id, delivery.body, webhook});
+  effects.sends.push_back(std::move(send));
   return true;
 }
 
 void NotifierCore::tick(int64_t now_ms, Effects& effects) {
   for (auto entry = groups_.begin(); entry != groups_.end();) {
     Group& group = entry->second;
+    const Route& route = route_of(group);
     const bool repeat = !group.members.empty() && group.last_notified_ms != 0 &&
-                        now_ms - group.last_notified_ms >= config_.route.repeat_interval_ms;
+                        now_ms - group.last_notified_ms >= route.repeat_interval_ms;
     const bool due = group.flush_at_ms != 0 && group.flush_at_ms <= now_ms;
     if (due || repeat) flush(group, now_ms, effects);
     // An empty group keeps the interval and the order of its messages for a while.
     const bool forgotten = group.members.empty() && group.pending.empty() &&
-                           now_ms - group.last_flush_ms >= config_.route.group_interval_ms &&
+                           now_ms - group.last_flush_ms >= route.group_interval_ms &&
                            owed(entry->first) == 0;
     if (forgotten) {
       effects.mutations.push_back({entry->first, std::nullopt});
@@ -416,7 +501,7 @@ void NotifierCore::tick(int64_t now_ms, Effects& effects) {
     } else {
       // Its outcome will never be known; the receiver can tell by the key.
       delivery.state = DeliveryState::Pending;
-      failed("no_answer").add();
+      failed(name_of(delivery.integration), "no_answer").add();
     }
   }
   // Strictly one after another within a group and integration: never the resolve first.
@@ -433,8 +518,8 @@ void NotifierCore::make_uninformed_due(int64_t now_ms) {
   for (auto& [key, group] : groups_) {
     if (group.members.empty()) continue;
     const Receiver& receiver = receiver_of(group.receiver);
-    for (size_t i = 0; i < receiver.webhooks.size(); ++i) {
-      if (std::ranges::count(group.informed, integration_id(receiver, i)) > 0) continue;
+    for (const Channel& channel : channels_of(receiver)) {
+      if (std::ranges::count(group.informed, channel.id) > 0) continue;
       group.flush_at_ms = group.flush_at_ms == 0 ? now_ms : std::min(group.flush_at_ms, now_ms);
     }
   }
@@ -442,20 +527,56 @@ void NotifierCore::make_uninformed_due(int64_t now_ms) {
 
 void NotifierCore::set_config(Config config, int64_t now_ms, Effects& effects) {
   config_ = std::move(config);
-  // A new receiver hears of what fires already; the old one still hears how it ends.
-  std::vector<AlertEvent> firing;
-  for (const auto& [key, group] : groups_) {
-    if (group.receiver == config_.route.receiver) continue;
-    if (config_.find_receiver(group.receiver) == nullptr) continue;
-    for (const auto& [labels, event] : group.members) firing.push_back(event);
-  }
-  for (AlertEvent& event : firing) {
-    Group& group = route(event);
-    if (groups_of_[{event.tenant, event.labels}].contains(group.key())) continue;
-    add(group, std::move(event), now_ms);
-    put(group, effects);
-  }
+  move_members(now_ms, effects);
   make_uninformed_due(now_ms);
+}
+
+// What fires is brought to the groups that the routes of now give it. A receiver that
+// was told of an alert is not told again because its route looks different; a new one
+// hears of it; the old one still hears how it ends.
+void NotifierCore::move_members(int64_t now_ms, Effects& effects) {
+  struct Member {
+    std::string group;
+    AlertEvent event;
+  };
+  std::vector<Member> firing;
+  for (const auto& [key, group] : groups_) {
+    for (const auto& [labels, event] : group.members) firing.push_back({key, event});
+  }
+  std::set<std::string> touched;
+  for (Member& member : firing) {
+    const AlertKey alert{member.event.tenant, member.event.labels};
+    const std::vector<Group*> wanted = route(member.event);
+    Group& from = groups_.at(member.group);
+    if (std::ranges::count(wanted, &from) > 0) continue;
+    const bool waits = std::ranges::any_of(from.pending, [&member](const AlertEvent& event) {
+      return event.labels == member.event.labels;
+    });
+    for (Group* to : wanted) {
+      if (groups_of_[alert].contains(to->key())) continue;
+      // What is owed to a receiver that is gone goes to the root's anyway.
+      const bool gone = config_.find_receiver(from.receiver) == nullptr;
+      if (gone && to->receiver == config_.route.receiver) continue;
+      touched.insert(to->key());
+      if (to->receiver != from.receiver || waits || !from.members.contains(member.event.labels)) {
+        add(*to, member.event, now_ms);
+        continue;
+      }
+      // Quietly: it has been told.
+      if (to->members.empty() && to->pending.empty()) {
+        to->informed = from.informed;
+        to->public_key = from.public_key;
+        to->last_flush_ms = std::max(to->last_flush_ms, from.last_flush_ms);
+        to->last_notified_ms = std::max(to->last_notified_ms, from.last_notified_ms);
+      }
+      to->members.insert_or_assign(member.event.labels, member.event);
+      groups_of_[alert].insert(to->key());
+      groups_of_[alert].erase(member.group);
+      from.members.erase(member.event.labels);
+      touched.insert(member.group);
+    }
+  }
+  for (const std::string& key : touched) put(groups_.at(key), effects);
 }
 
 void NotifierCore::shift_clock(int64_t delta_ms) {
@@ -476,7 +597,7 @@ std::optional<int64_t> NotifierCore::next_due_ms() const {
   for (const auto& [key, group] : groups_) {
     if (group.flush_at_ms != 0) at(group.flush_at_ms);
     if (!group.members.empty() && group.last_notified_ms != 0) {
-      at(group.last_notified_ms + config_.route.repeat_interval_ms);
+      at(group.last_notified_ms + route_of(group).repeat_interval_ms);
     }
   }
   std::set<std::pair<std::string, uint64_t>> busy;

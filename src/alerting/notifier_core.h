@@ -8,7 +8,7 @@
 
 #include "alerting/config.h"
 #include "alerting/notification_record.h"
-#include "alerting/notify/webhook.h"
+#include "alerting/notify/notification.h"
 #include "alertstore/alert_store.h"
 #include "core/rng.h"
 
@@ -18,6 +18,7 @@
 #include <set>
 #include <span>
 #include <string>
+#include <variant>
 #include <vector>
 
 namespace alerting {
@@ -28,7 +29,7 @@ struct Send {
   uint64_t attempt = 0;
   std::string id;
   std::string body;
-  WebhookConfig webhook;
+  std::variant<WebhookConfig, EmailConfig> channel;
 };
 
 struct Effects {
@@ -72,25 +73,39 @@ class NotifierCore {
 
   using AlertKey = std::pair<std::string, model::Labels>;  // tenant, labels
 
+  // One channel of a receiver, with the number that deliveries know it by.
+  struct Channel {
+    uint64_t integration = 0;
+    std::string id;  // "team/webhook/0"
+  };
+  static std::vector<Channel> channels_of(const Receiver& receiver);
+
   const Receiver& receiver_of(const std::string& name) const;
+  // The root's when its own is gone.
+  const Route& route_of(const Group& group) const;
   // What one message tells besides the members.
   struct Round {
     std::vector<alertstore::AlertEvent> ended;
     bool any_fired = false;  // or it is to be told again
   };
 
-  Group& route(const alertstore::AlertEvent& event);
+  // The groups that an alert belongs to now; made when they are not there.
+  std::vector<Group*> route(const alertstore::AlertEvent& event);
+  void move_members(int64_t now_ms, Effects& effects);
   void add(Group& group, alertstore::AlertEvent event, int64_t now_ms);
   void put(const Group& group, Effects& effects) const;
   void flush(Group& group, int64_t now_ms, Effects& effects);
   static Round take_round(Group& group);
-  void notify(Group& group, const Round& round, const std::vector<size_t>& integrations,
+  void notify(Group& group, const Round& round, const std::vector<uint64_t>& integrations,
               int64_t now_ms, Effects& effects);
+  std::optional<std::string> body_of(const Receiver& receiver, uint64_t integration,
+                                     const Notification& told, const std::string& id,
+                                     int64_t now_ms);
   void make_uninformed_due(int64_t now_ms);
   size_t owed(const std::string& group) const;
   bool begin(Delivery& delivery, int64_t now_ms, Effects& effects);
   void bury(const Delivery& delivery, int64_t now_ms, Effects& effects);
-  int64_t backoff_ms(uint64_t attempt, int64_t retry_after_ms);
+  int64_t backoff_ms(const Delivery& delivery, int64_t retry_after_ms);
 
   CoreOptions options_;
   Config config_;

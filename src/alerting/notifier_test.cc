@@ -3,6 +3,7 @@
 #include "alerting/notifier.h"
 
 #include "alerting/notifier_core.h"
+#include "alerting/notify/webhook.h"
 #include "alertstore/alert_event.h"
 #include "alertstore/testing/memory_store.h"
 #include "core/json.h"
@@ -90,7 +91,10 @@ class Receiver final : public net::Transport {
     Received one;
     one.url = request.url;
     one.key = net::find_header(request.headers, "Idempotency-Key").value_or("");
-    one.authorization = net::find_header(request.headers, "Authorization").value_or("");
+    if (request.client && request.client->authorization) {
+      const net::Authorization& authorization = *request.client->authorization;
+      one.authorization = authorization.type + " " + authorization.credentials.value.reveal();
+    }
     one.time_ms = clock_.now_ms();
     one.body = request.body;
     const auto json = core::parse_json(request.body);
@@ -117,8 +121,8 @@ Config config_with(const std::string& receiver = "w", const std::string& url = "
   config.route.group_interval_ms = 10 * kSecond;
   config.route.repeat_interval_ms = 3'600 * kSecond;
   WebhookConfig webhook;
-  webhook.url = Secret(url);
-  config.receivers.push_back({receiver, {webhook}});
+  webhook.url = core::Secret(url);
+  config.receivers.push_back({receiver, {webhook}, {}});
   return config;
 }
 
@@ -418,7 +422,7 @@ TEST_CASE("when the route changes the new receiver hears what fires, both hear t
 TEST_CASE("credentials come from the configuration or fresh from their file") {
   Config config = config_with();
   WebhookConfig& webhook = config.receivers[0].webhooks[0];
-  webhook.credentials_file = "token";
+  webhook.http.authorization = net::Authorization{.credentials = {{}, "token"}};
   webhook.url_file = "url";
   World world(config);
   world.files["url"] = "http://from-file/\n";
@@ -638,7 +642,6 @@ struct HastyWorld {
     core->tick(clock.now_ms(), effects);
     for (const Send& one : effects.sends) {
       net::OutgoingRequest request = webhook_request({.url = "http://h/",
-                                                      .authorization = {},
                                                       .idempotency_key = one.id,
                                                       .attempt = one.attempt,
                                                       .body = one.body,

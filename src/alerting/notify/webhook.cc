@@ -8,6 +8,7 @@
 #include <ctime>
 #include <fmt/format.h>
 #include <map>
+#include <memory>
 #include <optional>
 
 namespace alerting {
@@ -121,11 +122,9 @@ net::OutgoingRequest webhook_request(WebhookAttempt attempt) {
   request.headers = {{"Content-Type", "application/json"},
                      {"Idempotency-Key", std::move(attempt.idempotency_key)},
                      {"X-Attempt", std::to_string(attempt.attempt)}};
-  if (!attempt.authorization.empty()) {
-    request.headers.emplace_back("Authorization", std::move(attempt.authorization));
-  }
   request.body = std::move(attempt.body);
   request.timeout_ms = attempt.timeout_ms;
+  request.client = std::make_shared<const net::ClientConfig>(std::move(attempt.client));
   return request;
 }
 
@@ -133,10 +132,10 @@ Verdict judge(const core::Result<net::Response>& response, int64_t now_ms) {
   // Transport errors name the address, which may hold a token: only their kind is kept.
   if (!response) {
     const bool timeout = response.error().code == core::ErrorCode::Timeout;
-    return {Outcome::Retry, 0, timeout ? "timeout" : "cannot be reached"};
+    return {.reason = timeout ? "timeout" : "cannot be reached"};
   }
   const int status = response->status;
-  Verdict verdict{Outcome::Retry, 0, fmt::format("status {}", status)};
+  Verdict verdict{.reason = fmt::format("status {}", status)};
   if (status >= 200 && status < 300) verdict.outcome = Outcome::Delivered;
   const bool transient = status == 408 || status == 425 || status == 429;
   if (status >= 400 && status < 500 && !transient) verdict.outcome = Outcome::Permanent;

@@ -74,16 +74,12 @@ TEST_CASE("when all alerts ended the message is resolved") {
 }
 
 TEST_CASE("requests carry the key, the attempt and the credentials") {
-  const net::OutgoingRequest request = webhook_request({.url = "http://h/",
-                                                        .authorization = "Bearer t",
-                                                        .idempotency_key = "k",
-                                                        .attempt = 3,
-                                                        .body = "{}",
-                                                        .timeout_ms = 5});
+  const net::OutgoingRequest request = webhook_request(
+      {.url = "http://h/", .idempotency_key = "k", .attempt = 3, .body = "{}", .timeout_ms = 5});
   CHECK(request.method == "POST");
   CHECK(net::find_header(request.headers, "idempotency-key") == "k");
   CHECK(net::find_header(request.headers, "x-attempt") == "3");
-  CHECK(net::find_header(request.headers, "authorization") == "Bearer t");
+  REQUIRE(request.client != nullptr);
   CHECK(net::find_header(request.headers, "content-type") == "application/json");
   CHECK(request.timeout_ms == 5);
 }
