@@ -32,7 +32,8 @@ struct Entry {
   double value = 0;
   model::Histogram histogram;  // kind Histogram only
   std::optional<int64_t> timestamp_ms;
-  // _created of OpenMetrics and protobuf: when the counter, histogram or summary began.
+  // When the counter, histogram or summary began: created_timestamp of protobuf, _created of
+  // OpenMetrics with ExpositionOptions::start_timestamps.
   std::optional<int64_t> start_timestamp_ms;
   std::vector<model::Exemplar> exemplars;
 
@@ -51,6 +52,9 @@ struct ExpositionOptions {
   // Names in the legacy scheme only (metric_name_validation_scheme: legacy); judged by
   // append_labels(), hence before any relabelling.
   bool legacy_names = false;
+  // OpenMetrics: look ahead for the _created line of each metric, which costs about as much
+  // as the parsing. The line stays a sample of its own, as for Prometheus by default.
+  bool start_timestamps = false;
   // OpenMetrics: everything its specification demands, also what Prometheus does not look
   // at. For judging what a target exposes, not for scraping it.
   bool strict = false;

@@ -61,6 +61,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const auto format = static_cast<ingest::ExpositionFormat>(data[0] % 5);
   ingest::ExpositionOptions options;
   options.strict = (data[0] & 0x80) != 0;
+  options.start_timestamps = (data[0] & 0x10) != 0;
   options.native_histograms = (data[0] & 0x40) == 0;
   options.always_classic_histograms = (data[0] & 0x20) != 0;
   const std::string_view body(reinterpret_cast<const char*>(data) + 1, size - 1);

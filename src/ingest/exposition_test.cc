@@ -233,6 +233,32 @@ TEST_CASE("openmetrics: metadata, samples, exemplars and the end") {
                                         "b{b=\"on\"} 1", "TYPE c info", "c_info{v=\"1\"} 1"});
 }
 
+TEST_CASE("openmetrics: _created tells when its metric began") {
+  const std::string_view body =
+      "# TYPE c counter\nc_total{a=\"1\"} 1\nc_created{a=\"1\"} 1.5\nc_total{a=\"2\"} 1\n"
+      "c_total{a=\"3\"} 1\nc_created{a=\"3\"} 2\n"
+      "# TYPE h histogram\nh_bucket{le=\"1\",a=\"1\"} 1\nh_bucket{le=\"+Inf\",a=\"1\"} 1\n"
+      "h_count{a=\"1\"} 1\nh_sum{a=\"1\"} 1\nh_created{a=\"1\"} 3\n"
+      "h_bucket{le=\"+Inf\",a=\"2\"} 1\nother 1\n"
+      "hx{a=\"1\"} 1\n"
+      "# TYPE s summary\ns{quantile=\"1\"} 1\ns_created 4\n"
+      "# TYPE g gauge\ng 1\ng_created 5\n# EOF\n";
+  ExpositionOptions options;
+  options.start_timestamps = true;
+  const auto parser = make_exposition_parser(ExpositionFormat::OpenMetrics100, body, options);
+  Entry entry;
+  std::string starts;
+  for (;;) {
+    REQUIRE(parser->next(entry));
+    if (entry.kind == EntryKind::End) break;
+    if (entry.kind != EntryKind::Sample) continue;
+    starts += fmt::format("{} ", entry.start_timestamp_ms.value_or(-1));
+  }
+  CHECK(starts == "1500 1500 -1 2000 2000 3000 3000 3000 3000 3000 -1 -1 -1 4000 4000 -1 -1 ");
+  // Without the option nothing is looked for.
+  CHECK(openmetrics(body).size() == 21);
+}
+
 TEST_CASE("openmetrics: what Prometheus refuses is refused") {
   const auto error = [](std::string_view body) { return openmetrics(body).back(); };
   CHECK(error("a 1\n") == "line 2, column 1: expected # EOF, found the end of the text");

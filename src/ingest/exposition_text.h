@@ -47,7 +47,9 @@ std::string text_place(std::string_view body, const char* at);
 class TextExposition : public ExpositionParser {
  public:
   core::Result<void> append_labels(std::string& label_bytes) const final;
-  void expect(std::string_view key) final { expected_key_ = options_.strict ? "" : key; }
+  void expect(std::string_view key) final {
+    expected_key_ = options_.strict || options_.start_timestamps ? "" : key;
+  }
 
  protected:
   TextExposition(std::string_view body, const ExpositionOptions& options)

@@ -61,6 +61,9 @@ class OpenMetricsText final : public TextExposition {
     const bool read = at_ != end_ && *at_ == '#' ? read_hash_line(entry) : read_sample(entry);
     expected_key_ = {};
     if (!read) return failure();
+    if (options_.start_timestamps && entry.kind == EntryKind::Sample) {
+      entry.start_timestamp_ms = find_start();
+    }
     return options_.strict ? judge(line, entry) : core::Result<void>{};
   }
 
@@ -117,6 +120,58 @@ class OpenMetricsText final : public TextExposition {
     }
     at_ = static_cast<const char*>(line_end) + 1;
     return true;
+  }
+
+  // Of the newest sample's metric.
+  std::optional<int64_t> find_start() {
+    if (type_ != MetricType::Counter && type_ != MetricType::Histogram &&
+        type_ != MetricType::Summary) {
+      return std::nullopt;
+    }
+    if (!metric_.starts_with(family_)) return std::nullopt;
+    const std::string_view suffix = metric_.substr(family_.size());
+    if (!suffix.empty() && suffix != "_total" && suffix != "_bucket" && suffix != "_count" &&
+        suffix != "_sum" && suffix != "_created") {
+      return std::nullopt;  // of another family, without metadata
+    }
+    std::string metric = metric_text();
+    if (metric == started_metric_) return start_;
+    started_metric_ = std::move(metric);
+    start_.reset();
+    // A metric's lines stand together: what is read ahead is no more than they are.
+    if (!ahead_) {
+      ExpositionOptions plain = options_;
+      plain.strict = plain.start_timestamps = false;
+      ahead_ = std::make_unique<OpenMetricsText>(
+          std::string_view(begin_, static_cast<size_t>(end_ - begin_)), plain);
+    }
+    ahead_->at_ = key_begin_;
+    ahead_->type_ = type_;
+    ahead_->family_ = family_;
+    Entry entry;
+    while (ahead_->next(entry) && entry.kind == EntryKind::Sample &&
+           ahead_->metric_.starts_with(family_) && ahead_->metric_text() == started_metric_) {
+      if (ahead_->metric_.substr(family_.size()) != "_created") continue;
+      if (std::isfinite(entry.value)) start_ = milliseconds(entry.value);
+      break;
+    }
+    return start_;
+  }
+
+  // Family and labels without those that tell the parts of a metric apart.
+  std::string metric_text() const {
+    const std::string_view part = type_ == MetricType::Histogram ? "le"
+                                  : type_ == MetricType::Summary ? "quantile"
+                                                                 : "";
+    std::string text(family_);
+    for (const LabelSpan& label : labels_) {
+      if (label.name == part) continue;
+      text += '\n';
+      text += label.name;
+      text += '\n';
+      text += label.value;
+    }
+    return text;
   }
 
   // The rules beyond the form of a line.
@@ -290,6 +345,10 @@ class OpenMetricsText final : public TextExposition {
 
   bool ended_ = false;
   std::vector<LabelSpan> exemplar_labels_;
+
+  std::unique_ptr<OpenMetricsText> ahead_;
+  std::string started_metric_;
+  std::optional<int64_t> start_;  // of that metric
 
   // Of the newest sample, for the rules.
   bool has_exemplar_ = false;
