@@ -276,6 +276,11 @@ Result<std::unique_ptr<Connection>> Fetch::open(ClientState& client, const Clien
   auto connection = std::make_unique<Connection>(loop_);
   use(connection.get());
   const auto prepare = [&]() -> Result<void> {
+    if (url.is_https && proxy != nullptr && proxy->is_https) {
+      return fail(ErrorCode::Unsupported,
+                  "https targets through a proxy that is itself reached over https are not "
+                  "supported; use an http:// proxy_url");
+    }
     TRY(connection->connect(peer.host, peer.port, *this));
     if (proxy != nullptr && proxy->is_https) {
       std::shared_ptr<TlsContext> own = TRY(client.tls.current());

@@ -21,8 +21,8 @@ using core::Result;
 namespace {
 
 constexpr size_t kStackSize = 128 << 10;  // OpenSSL's handshake takes some 20 KiB
-constexpr size_t kStacksKept = 64;
-constexpr size_t kBuffersKept = 64;
+constexpr size_t kStacksKept = 256;       // some 12 KiB of each are in memory
+constexpr size_t kBuffersKept = 256;
 constexpr auto kAddressFresh = std::chrono::seconds(30);
 constexpr auto kAddressGood = std::chrono::minutes(5);
 constexpr auto kAddressFailed = std::chrono::seconds(1);  // before a failed name is tried again

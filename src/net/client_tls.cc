@@ -26,7 +26,7 @@ using core::Result;
 namespace {
 
 constexpr size_t kSessionsMax = 4096;  // to resume; 2-3 KiB each
-constexpr int64_t kCheckFilesNs = 1'000'000'000;
+constexpr int64_t kMsNs = 1'000'000;
 constexpr size_t kFirstBytes = 5;  // a record's header
 
 template <auto Free>
@@ -162,6 +162,7 @@ struct TlsTransport {
   std::string first_bytes;
   TlsContext::State* state = nullptr;
   std::string session_key;
+  CertificatePtr refused;
 
   static TlsTransport& of(BIO* bio) { return *static_cast<TlsTransport*>(BIO_get_data(bio)); }
 
@@ -209,6 +210,20 @@ struct TlsTransport {
 
 namespace {
 
+// Keeps the refused certificate: OpenSSL forgets it, and its names are what people need.
+int look_at_verdict(int is_good, X509_STORE_CTX* store) {
+  if (is_good != 0) return is_good;
+  auto* const ssl =
+      static_cast<SSL*>(X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()));
+  auto* const transport = static_cast<TlsTransport*>(SSL_get_app_data(ssl));
+  X509* const leaf = X509_STORE_CTX_get0_cert(store);
+  if (transport != nullptr && leaf != nullptr) {
+    X509_up_ref(leaf);
+    transport->refused.reset(leaf);
+  }
+  return is_good;
+}
+
 int keep_session(SSL* ssl, SSL_SESSION* session) {
   auto* const transport = static_cast<TlsTransport*>(SSL_get_app_data(ssl));
   if (transport == nullptr) return 0;
@@ -241,7 +256,8 @@ Result<std::shared_ptr<TlsContext>> TlsContext::create(const TlsConfig& config,
   SSL_CTX_set_default_passwd_cb(context, no_password);
   SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL_STORE);
   SSL_CTX_sess_set_new_cb(context, keep_session);
-  SSL_CTX_set_verify(context, state.is_verified ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, nullptr);
+  SSL_CTX_set_verify(context, state.is_verified ? SSL_VERIFY_PEER : SSL_VERIFY_NONE,
+                     look_at_verdict);
   // Whatever stands among the authorities is trusted, also what is not self-signed.
   X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(context), X509_V_FLAG_PARTIAL_CHAIN);
 
@@ -283,7 +299,7 @@ Result<std::shared_ptr<TlsContext>> TlsSource::current() {
   const bool has_files =
       !config_.ca_file.empty() || !config_.cert_file.empty() || !config_.key.file.empty();
   const int64_t now_ns = core::SystemClock().monotonic_ns();
-  if (context_ && (!has_files || now_ns - checked_ns_ < kCheckFilesNs)) return context_;
+  if (context_ && (!has_files || now_ns - checked_ns_ < check_files_ms_ * kMsNs)) return context_;
   TlsContext::Material material = TRY(read());
   if (!context_ || material != material_) {
     context_ = TRY(TlsContext::create(config_, material));
@@ -397,23 +413,22 @@ std::string names_of(X509* certificate, int kind) {
   return list;
 }
 
-std::string mismatch_text(SSL* ssl, const std::string& host) {
-  const CertificatePtr certificate(SSL_get1_peer_certificate(ssl));
-  if (!certificate) return "certificate is not valid for " + host;
+std::string mismatch_text(X509* certificate, const std::string& host) {
+  if (certificate == nullptr) return "certificate is not valid for " + host;
   const bool by_address = is_address(host);
-  const std::string names = names_of(certificate.get(), by_address ? GEN_IPADD : GEN_DNS);
+  const std::string names = names_of(certificate, by_address ? GEN_IPADD : GEN_DNS);
   if (!names.empty()) return fmt::format("certificate is valid for {}, not {}", names, host);
   if (by_address) {
     return fmt::format("cannot validate certificate for {} because it doesn't contain any IP SANs",
                        host);
   }
-  if (names_of(certificate.get(), GEN_IPADD).empty()) {
+  if (names_of(certificate, GEN_IPADD).empty()) {
     return "certificate relies on legacy Common Name field, use SANs instead";
   }
   return "certificate is not valid for any names, but wanted to match " + host;
 }
 
-std::string verify_text(SSL* ssl, long result, const std::string& host) {
+std::string verify_text(X509* certificate, long result, const std::string& host) {
   switch (result) {
     case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
     case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
@@ -424,7 +439,7 @@ std::string verify_text(SSL* ssl, long result, const std::string& host) {
       return "certificate signed by unknown authority";
     case X509_V_ERR_HOSTNAME_MISMATCH:
     case X509_V_ERR_IP_ADDRESS_MISMATCH:
-      return mismatch_text(ssl, host);
+      return mismatch_text(certificate, host);
     case X509_V_ERR_CERT_HAS_EXPIRED:
     case X509_V_ERR_CERT_NOT_YET_VALID:
       return "certificate has expired or is not yet valid";
@@ -476,7 +491,8 @@ Error TlsSession::error_of() {
     const long verified = SSL_get_verify_result(ssl_);
     if (verified != X509_V_OK) {
       return {ErrorCode::InvalidArgument,
-              "tls: failed to verify certificate: x509: " + verify_text(ssl_, verified, host_)};
+              "tls: failed to verify certificate: x509: " +
+                  verify_text(transport_->refused.get(), verified, host_)};
     }
   }
   if (is_handshaking && transport_->first_bytes.starts_with("HTTP/")) {

@@ -10,10 +10,9 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
-#include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
+#include <utility>
 
 struct ssl_st;
 
@@ -54,9 +53,11 @@ class TlsContext {
 // The context of a configuration whose files may change. Thread-safe.
 class TlsSource {
  public:
-  TlsSource(TlsConfig config, core::FileSystem& files)
-      : config_(std::move(config)), files_(files) {}
-  // Made again when a file has changed; looks at most once a second.
+  static constexpr int64_t kCheckFilesMs = 1000;
+
+  TlsSource(TlsConfig config, core::FileSystem& files, int64_t check_files_ms = kCheckFilesMs)
+      : config_(std::move(config)), files_(files), check_files_ms_(check_files_ms) {}
+  // Made again when a file has changed, which is looked at no more often than that.
   core::Result<std::shared_ptr<TlsContext>> current();
 
  private:
@@ -64,6 +65,7 @@ class TlsSource {
 
   const TlsConfig config_;
   core::FileSystem& files_;
+  const int64_t check_files_ms_;
   std::mutex mutex_;
   std::shared_ptr<TlsContext> context_;  // guarded by mutex_
   TlsContext::Material material_;        // guarded by mutex_

@@ -3,6 +3,7 @@
 #include "core/result.h"
 
 #include <arpa/inet.h>
+#include <csignal>
 #include <cstdlib>
 #include <fmt/core.h>
 #include <netinet/in.h>
@@ -120,6 +121,13 @@ bool ScriptedPeer::is_resumed() const {
   return SSL_session_reused(ssl_) == 1;
 }
 
+uint16_t ScriptedPeer::local_port() const {
+  sockaddr_in address{};
+  socklen_t size = sizeof(address);
+  ENSURE(getsockname(socket_, reinterpret_cast<sockaddr*>(&address), &size) == 0);
+  return ntohs(address.sin_port);
+}
+
 void ScriptedPeer::tunnel_to(uint16_t port) {
   const int other = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   const sockaddr_in address = loopback(port);
@@ -145,6 +153,7 @@ ScriptedServer::ScriptedServer(Script script) : script_(std::move(script)) {
 
 ScriptedServer::ScriptedServer(const ServerIdentity& identity, Script script)
     : script_(std::move(script)) {
+  std::signal(SIGPIPE, SIG_IGN);  // OpenSSL's own socket writes raise it
   context_ = SSL_CTX_new(TLS_server_method());
   ENSURE(SSL_CTX_use_certificate_chain_file(context_, identity.cert_file.c_str()) == 1);
   ENSURE(SSL_CTX_use_PrivateKey_file(context_, identity.key_file.c_str(), SSL_FILETYPE_PEM) == 1);
@@ -195,7 +204,11 @@ void ScriptedServer::accept_all() {
     threads_.emplace_back([this, socket, index, place] {
       {
         ScriptedPeer peer(socket);
-        if (context_ == nullptr || peer.start_tls(context_)) script_(peer, index);
+        if (context_ == nullptr || peer.start_tls(context_)) {
+          script_(peer, index);
+        } else {
+          peer.wait_for_end();  // closing with unread input would reset under the alert
+        }
       }
       const std::lock_guard ended(mutex_);
       open_[place] = -1;

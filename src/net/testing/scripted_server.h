@@ -39,6 +39,7 @@ class ScriptedPeer {
   // False when the handshake fails.
   bool start_tls(ssl_ctx_st* context);
   bool is_resumed() const;
+  uint16_t local_port() const;
   // For tunnels: connects to a port of this host and passes bytes both ways until the end.
   void tunnel_to(uint16_t port);
 
