@@ -133,7 +133,24 @@ bool AnchoredRegex::alternative_matches(const Alternative& alternative, std::str
   return text.substr(before, text.size() - before - after).find(literal) != std::string_view::npos;
 }
 
+// A literal before "(.*)" or "(.+)", as most labelmap rules have it.
+bool AnchoredRegex::find_prefix_capture(std::string_view pattern) {
+  if (!pattern.ends_with("(.*)") && !pattern.ends_with("(.+)")) return false;
+  const std::string_view wildcard = pattern.substr(pattern.size() - 3, 2);
+  Alternative found;
+  const std::string_view literal = pattern.substr(0, pattern.size() - 4);
+  if (literal.find('|') != std::string_view::npos || !parse_alternative(literal, found) ||
+      found.lead >= 0 || found.tail >= 0) {
+    return false;
+  }
+  found.tail = wildcard == ".+" ? 1 : 0;
+  alternatives_.push_back(std::move(found));
+  has_prefix_capture_ = true;
+  return true;
+}
+
 void AnchoredRegex::find_shortcuts(std::string_view pattern) {
+  if (find_prefix_capture(pattern)) return;
   // One pair of brackets around all of it changes nothing about what matches.
   if (pattern.starts_with('(') && pattern.ends_with(')') && !pattern.ends_with("\\)")) {
     std::string_view inner = pattern.substr(1, pattern.size() - 2);
@@ -178,6 +195,13 @@ bool AnchoredRegex::capture(std::string_view text, std::span<std::string_view> g
     return true;
   }
   if (!alternatives_.empty() && !matches(text)) return false;
+  if (has_prefix_capture_) {
+    const std::string_view rest = text.substr(alternatives_.front().literal.size());
+    for (size_t i = 0; i < groups.size(); ++i) {
+      groups[i] = i == 0 ? text : i == 1 ? rest : std::string_view();
+    }
+    return true;
+  }
   return capture_from(text, 0, groups);
 }
 

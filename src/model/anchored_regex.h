@@ -51,12 +51,14 @@ class AnchoredRegex {
   static bool parse_alternative(std::string_view text, Alternative& alternative);
   static bool alternative_matches(const Alternative& alternative, std::string_view text);
   void find_shortcuts(std::string_view pattern);
+  bool find_prefix_capture(std::string_view pattern);
   bool capture_from(std::string_view text, size_t start, std::span<std::string_view> groups) const;
 
   std::shared_ptr<const re2::RE2> regex_;
   size_t group_count_ = 0;
   bool is_default_ = false;
-  bool only_literals_ = false;  // then alternatives_ are sorted
+  bool only_literals_ = false;       // then alternatives_ are sorted
+  bool has_prefix_capture_ = false;  // "__meta_(.+)": group 1 is what follows the literal
   // "a|b.*|.+c": what can be told without the regex; empty: ask the regex.
   std::vector<Alternative> alternatives_;
 };
@@ -68,13 +70,14 @@ std::string AnchoredRegex::replace_all(std::string_view text, size_t group_count
   std::string out;
   size_t last_end = 0;
   for (size_t at = 0; at <= text.size();) {
-    if (!capture_from(text, at, groups)) break;
+    if (at == 0 ? !capture(text, groups) : !capture_from(text, at, groups)) break;
     const auto start = static_cast<size_t>(groups[0].data() - text.data());
     const size_t end = start + groups[0].size();
     out += text.substr(last_end, start - last_end);
     // No replacement for an empty match right behind another match.
     if (end > last_end || start == 0) expand(out, groups);
     last_end = end;
+    if (end == text.size()) break;  // what could follow is empty, right behind this one
     at = end > at ? end : at + 1;
   }
   out += text.substr(last_end);

@@ -217,10 +217,12 @@ TEST_CASE("actions are read without regard to case") {
 
 TEST_CASE("shortcuts judge as the whole regex does") {
   const std::vector<std::string> patterns = {
-      "",        "a",    "a|b",   "a|",     "ab|abc|b",  "(a|bc)",   "(?:a|bc)", "a.*",  ".*a",
-      ".*a.*",   ".+a",  "a.+",   ".+a.+",  ".*",        ".+",       "(.*)",     "(.+)", "a\\.b",
-      "a\\.b.*", "a.b",  "a|b.*", ".*b|ab", "(a)|(b)",   "a\\|b",    "(a\\)",    "a.*b", ".*.*",
-      "b.+|a",   "x\\d", ".",     "..",     "a.*|.+b.+", "(ab|a.*)", ".+.+",     ".*.+", "a?"};
+      "",       "a",         "a|b",      "a|",    "ab|abc|b", "(a|bc)",  "(?:a|bc)",
+      "a.*",    ".*a",       ".*a.*",    ".+a",   "a.+",      ".+a.+",   ".*",
+      ".+",     "(.*)",      "(.+)",     "a\\.b", "a\\.b.*",  "a.b",     "a|b.*",
+      ".*b|ab", "(a)|(b)",   "a(.*)",    "a(.+)", "a\\.(.*)", "a|b(.*)", "(.*)(.*)",
+      "a\\|b",  "(a\\)",     "a.*b",     ".*.*",  "b.+|a",    "x\\d",    ".",
+      "..",     "a.*|.+b.+", "(ab|a.*)", ".+.+",  ".*.+",     "a?"};
   const std::vector<std::string> texts = {"",    "a",   "b",  "ab",  "abc", "bc",
                                           "ba",  "aba", "aa", "bab", "a.b", "axb",
                                           "a|b", "\n",  "x1", "a\n", "bb",  "cac"};
@@ -238,6 +240,10 @@ TEST_CASE("shortcuts judge as the whole regex does") {
       CAPTURE(pattern);
       CAPTURE(text);
       CHECK(regex->matches(text) == slow->matches(text));
+      std::vector<std::string_view> groups(regex->group_count() + 1);
+      std::vector<std::string_view> slow_groups(groups.size());
+      CHECK(regex->capture(text, groups) == slow->capture(text, slow_groups));
+      CHECK(groups == slow_groups);
     }
   }
 }
