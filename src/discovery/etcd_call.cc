@@ -9,6 +9,23 @@ using core::ErrorCode;
 using core::fail;
 using core::Result;
 
+Result<void> check_endpoints(const config::EtcdDiscovery& config) {
+  if (config.endpoints.empty()) {
+    return fail(ErrorCode::InvalidArgument, "etcd: expected at least one endpoint");
+  }
+  for (const std::string& endpoint : config.endpoints) {
+    if (endpoint.find('@') != std::string::npos) {
+      return fail(ErrorCode::InvalidArgument,
+                  "etcd: an endpoint holds '@': user and password have keys of their own");
+    }
+    if (!endpoint.starts_with("http://") && !endpoint.starts_with("https://")) {
+      return fail(ErrorCode::InvalidArgument,
+                  "etcd: endpoint \"{}\": expected a URL such as http://127.0.0.1:2379", endpoint);
+    }
+  }
+  return {};
+}
+
 net::StreamRequest make_request(const std::string& endpoint, std::string_view path,
                                 std::string body, const std::string& token, int64_t timeout_ms) {
   net::StreamRequest request;

@@ -17,6 +17,10 @@ inline constexpr int64_t kCallTimeoutMs = 10'000;
 // Of one answer or one message of a watch. A page of the largest entries has 44 MB.
 inline constexpr size_t kAnswerSizeMax = 64 << 20;
 
+// InvalidArgument unless there is one and none holds a password, which would show in
+// errors.
+core::Result<void> check_endpoints(const config::EtcdDiscovery& config);
+
 // `path` as in "kv/range"; `token` "": without one. `timeout_ms` 0: none.
 net::StreamRequest make_request(const std::string& endpoint, std::string_view path,
                                 std::string body, const std::string& token, int64_t timeout_ms);

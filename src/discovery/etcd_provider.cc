@@ -325,9 +325,7 @@ class EtcdProvider final : public Provider {
 Result<std::unique_ptr<Provider>> make_etcd_provider(const config::EtcdDiscovery& config,
                                                      const std::string& name,
                                                      const ProviderParts& parts) {
-  if (config.endpoints.empty()) {
-    return fail(ErrorCode::InvalidArgument, "etcd: endpoints: expected at least one");
-  }
+  TRY(etcd::check_endpoints(config));
   if (config.prefix.empty()) {
     return fail(ErrorCode::InvalidArgument, "etcd: prefix: expected one that is not empty");
   }

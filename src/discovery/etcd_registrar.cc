@@ -126,9 +126,7 @@ class EtcdRegistrar final : public Registrar {
 Result<std::unique_ptr<Registrar>> make_etcd_registrar(const config::EtcdDiscovery& config,
                                                        RegistrarOptions options,
                                                        core::FileSystem& files) {
-  if (config.endpoints.empty()) {
-    return fail(ErrorCode::InvalidArgument, "etcd: expected at least one endpoint");
-  }
+  TRY(etcd::check_endpoints(config));
   std::unique_ptr<net::StreamClient> client =
       TRY(net::StreamClient::start(config.tls, files).context("etcd"));
   return std::make_unique<EtcdRegistrar>(config, std::move(options), files, std::move(client));

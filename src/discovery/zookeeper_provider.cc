@@ -113,12 +113,12 @@ class ZookeeperReader : public std::enable_shared_from_this<ZookeeperReader> {
     session_ = *std::move(session);
     tend_soon(0);  // its first event may have come already
     after(kConnectMs, [this] {
-      bool is_connected = false;
+      bool is_unheard = false;
       {
         const std::lock_guard lock(mutex_);
-        is_connected = is_connected_;
+        is_unheard = !has_connected_;
       }
-      if (!is_connected) entries_->store_lost("ZooKeeper: " + servers() + ": no session");
+      if (is_unheard) entries_->store_lost("ZooKeeper: " + servers() + ": no session");
     });
   }
 
@@ -126,6 +126,7 @@ class ZookeeperReader : public std::enable_shared_from_this<ZookeeperReader> {
     {
       const std::lock_guard lock(mutex_);
       is_connected_ = false;
+      has_connected_ = false;
       queue_.clear();
     }
     session_.reset();  // answers what is in flight with Cancelled
@@ -138,6 +139,7 @@ class ZookeeperReader : public std::enable_shared_from_this<ZookeeperReader> {
       case ZookeeperEvent::Connected: {
         const std::lock_guard lock(mutex_);
         is_connected_ = true;
+        has_connected_ = true;
         wants_pass_ = true;  // watches may have fired unseen
         break;
       }
@@ -390,6 +392,7 @@ class ZookeeperReader : public std::enable_shared_from_this<ZookeeperReader> {
   std::string error_;  // the first of this pass
   uint64_t pass_ = 0;
   bool is_connected_ = false;
+  bool has_connected_ = false;  // once in this session
   bool is_expired_ = false;
   bool wants_pass_ = false;
   bool is_stopped_ = false;

@@ -194,7 +194,7 @@ class CConnector final : public ZookeeperConnector {
   Result<std::unique_ptr<ZookeeperSession>> connect(const std::vector<std::string>& servers,
                                                     int64_t session_timeout_ms,
                                                     ZookeeperSession::OnEvent on_event) override {
-    static const bool kQuiet = (zoo_set_debug_level(ZOO_LOG_LEVEL_WARN), true);
+    static const bool kQuiet = (zoo_set_debug_level(ZOO_LOG_LEVEL_ERROR), true);
     std::ignore = kQuiet;
     auto session = std::make_unique<CSession>(std::move(on_event));
     TRY(session->open(servers, session_timeout_ms));
