@@ -13,7 +13,7 @@ PairId LabelIndex::intern(const model::Label& label) {
 
   auto name = by_name_.find(label.name);
   if (name == by_name_.end()) {
-    names_.push_back({.text = std::string(label.name)});
+    names_.push_back({.text = std::string(label.name), .pairs = {}});
     name = by_name_.emplace(names_.back().text, static_cast<uint32_t>(names_.size() - 1)).first;
   }
   PairId id = 0;
