@@ -1,11 +1,11 @@
 #include "rules/rule_file.h"
 
+#include "config/schema.h"
 #include "core/time.h"
 #include "core/varint.h"
 #include "core/yaml.h"
 
 #include <algorithm>
-#include <charconv>
 #include <fmt/format.h>
 #include <set>
 
@@ -41,6 +41,12 @@ class Reader {
  private:
   void error(const Yaml& at, std::string_view message) {
     result_.errors.push_back(core::yaml_error(file_.name, at, message).message);
+  }
+
+  // Of the rule that is being read, in Prometheus's words.
+  void rule_error(const Yaml& at, std::string_view message) {
+    error(at, fmt::format("group \"{}\", rule {}, \"{}\": {}", group_name_, rule_number_,
+                          rule_name_, message));
   }
 
   void known_keys(const Yaml& mapping, std::initializer_list<std::string_view> known,
@@ -94,7 +100,8 @@ class Reader {
       }
       GroupSpec spec = group(node);
       if (!spec.name.empty() && !names.insert(spec.name).second) {
-        error(*node.find("name"), fmt::format("group \"{}\" is repeated in this file", spec.name));
+        error(*node.find("name"),
+              fmt::format("groupname: \"{}\" is repeated in the same file", spec.name));
       }
       result_.groups.push_back(std::move(spec));
     }
@@ -105,28 +112,35 @@ class Reader {
     GroupSpec spec;
     spec.file = file_.name;
     spec.name = text(node, "name");
-    if (spec.name.empty()) error(node, "a group needs a name");
+    if (spec.name.empty()) error(node, "Groupname must not be empty");
+    group_name_ = spec.name;
+    rule_number_ = 0;
     spec.interval_ms = duration(node, "interval");
     if (spec.interval_ms == 0) spec.interval_ms.reset();
     spec.query_offset_ms = duration(node, "query_offset");
     spec.limit = limit(node);
-    const alertstore::Annotations labels = label_pairs(node, "group");
+    const alertstore::Annotations labels = label_pairs(node);
+    if (const Yaml* own = node.find("labels")) {
+      check_labels(*own, [this](const Yaml& at, std::string_view text) { error(at, text); });
+    }
     const Yaml* list = node.find("rules");
     if (list == nullptr || !is_sequence(*list, "rules")) return spec;
     for (const Yaml& item : list->items) {
+      ++rule_number_;
       if (is_mapping(item, "a rule")) spec.rules.push_back(rule(item, labels));
     }
     return spec;
   }
 
   uint64_t limit(const Yaml& node) {
-    const std::string value = text(node, "limit");
-    if (value.empty()) return 0;
-    uint64_t number = 0;
-    const char* end = value.data() + value.size();
-    const auto [rest, code] = std::from_chars(value.data(), end, number);
-    if (code == std::errc() && rest == end) return number;
-    error(*node.find("limit"), fmt::format("limit: \"{}\" is not a number", value));
+    const Yaml* value = node.find("limit");
+    if (value == nullptr || value->kind == Yaml::Kind::Null) return 0;
+    if (value->kind == Yaml::Kind::Scalar && !value->quoted) {
+      // Below zero there is none either, as in Prometheus.
+      const core::Result<int64_t> number = config::parse_int(value->text);
+      if (number) return *number > 0 ? static_cast<uint64_t>(*number) : 0;
+    }
+    error(*value, fmt::format("limit: \"{}\" is not a whole number", value->text));
     return 0;
   }
 
@@ -138,24 +152,33 @@ class Reader {
     const std::string alert = text(node, "alert");
     spec.kind = record.empty() ? RuleKind::Alerting : RuleKind::Recording;
     spec.name = record.empty() ? alert : record;
-    if (record.empty() && alert.empty()) error(node, "a rule needs \"record\" or \"alert\"");
+    rule_name_ = alert.empty() ? record : alert;
+    if (record.empty() && alert.empty()) {
+      rule_error(node, "one of 'record' or 'alert' must be set");
+    }
     if (!record.empty() && !alert.empty()) {
-      error(node, "a rule has either \"record\" or \"alert\", not both");
+      rule_error(*node.find("record"), "only one of 'record' and 'alert' must be set");
     }
     expression(node, spec);
     spec.for_ms = duration(node, "for").value_or(0);
     spec.keep_firing_for_ms = duration(node, "keep_firing_for").value_or(0);
-    spec.labels = merged(group_labels, label_pairs(node, "rule"));
+    spec.labels = merged(group_labels, label_pairs(node));
+    const auto tell = [this](const Yaml& at, std::string_view text) { rule_error(at, text); };
+    if (const Yaml* labels = node.find("labels")) check_labels(*labels, tell);
     if (const Yaml* annotations = node.find("annotations")) {
       spec.annotations = pairs(*annotations, "annotations");
+      for (const auto& [key, value] : annotations->members) {
+        if (key.text.empty()) rule_error(key, "invalid annotation name: ");
+      }
     }
     if (spec.kind == RuleKind::Recording) {
       check_recording(node, spec);
     } else {
       const Yaml* labels = node.find("labels");
-      parse_templates(labels != nullptr ? *labels : node, spec.labels, spec.label_templates);
+      parse_templates(labels != nullptr ? *labels : node, "label", spec.labels,
+                      spec.label_templates);
       const Yaml* annotations = node.find("annotations");
-      parse_templates(annotations != nullptr ? *annotations : node, spec.annotations,
+      parse_templates(annotations != nullptr ? *annotations : node, "annotation", spec.annotations,
                       spec.annotation_templates);
     }
     return spec;
@@ -164,24 +187,27 @@ class Reader {
   void expression(const Yaml& node, RuleSpec& spec) {
     spec.expression = text(node, "expr");
     if (spec.expression.empty()) {
-      error(node, "a rule needs \"expr\"");
+      rule_error(node, "field 'expr' must be set in rule");
       return;
     }
     if (const auto checked = check_expression_(spec.expression); !checked) {
-      error(*node.find("expr"),
-            fmt::format("could not parse expression: {}", checked.error().message));
+      rule_error(*node.find("expr"),
+                 fmt::format("could not parse expression: {}", checked.error().message));
     }
   }
 
   void check_recording(const Yaml& node, const RuleSpec& spec) {
-    for (const std::string_view key : {"for", "keep_firing_for", "annotations"}) {
-      const Yaml* member = node.find(key);
-      if (member != nullptr && member->kind != Yaml::Kind::Null) {
-        error(*member, fmt::format("a recording rule has no \"{}\"", key));
-      }
-    }
+    const auto refuse = [&](std::string_view key) {
+      rule_error(*node.find(key), fmt::format("invalid field '{}' in recording rule", key));
+    };
+    if (!spec.annotations.empty()) refuse("annotations");
+    if (spec.for_ms != 0) refuse("for");
+    if (spec.keep_firing_for_ms != 0) refuse("keep_firing_for");
+    // Valid as a name is all UTF-8; with braces it is an expression gone astray.
     if (spec.name.find_first_of("{}") != std::string::npos) {
-      error(*node.find("record"), fmt::format("\"{}\" is not a metric name", spec.name));
+      rule_error(*node.find("record"),
+                 fmt::format("braces present in the recording rule name; should it be in expr?: {}",
+                             spec.name));
     }
   }
 
@@ -189,7 +215,6 @@ class Reader {
     alertstore::Annotations result;
     if (node.kind == Yaml::Kind::Null || !is_mapping(node, what)) return result;
     for (const auto& [key, value] : node.members) {
-      if (key.text.empty()) error(key, fmt::format("an empty name in {}", what));
       if (value.kind != Yaml::Kind::Scalar && value.kind != Yaml::Kind::Null) {
         error(value, fmt::format("{} must be a text, not {}", key.text, value.kind_name()));
       }
@@ -198,17 +223,21 @@ class Reader {
     return result;
   }
 
-  alertstore::Annotations label_pairs(const Yaml& node, std::string_view what) {
+  alertstore::Annotations label_pairs(const Yaml& node) {
     const Yaml* labels = node.find("labels");
     if (labels == nullptr) return {};
     alertstore::Annotations result = pairs(*labels, "labels");
-    for (const auto& [key, value] : labels->members) {
-      if (key.text == model::kMetricName) {
-        error(key, fmt::format("the labels of a {} cannot hold __name__", what));
-      }
-    }
     std::ranges::sort(result);
     return result;
+  }
+
+  template <typename Tell>
+  static void check_labels(const Yaml& labels, Tell tell) {
+    for (const auto& [key, value] : labels.members) {
+      if (key.text.empty() || key.text == model::kMetricName) {
+        tell(key, fmt::format("invalid label name: {}", key.text));
+      }
+    }
   }
 
   static alertstore::Annotations merged(const alertstore::Annotations& defaults,
@@ -223,7 +252,8 @@ class Reader {
   }
 
   // `where` is the mapping the pairs came from, for places; a group's label is not there.
-  void parse_templates(const Yaml& where, const alertstore::Annotations& pairs,
+  void parse_templates(const Yaml& where, std::string_view what,
+                       const alertstore::Annotations& pairs,
                        std::vector<templates::Template>& out) {
     for (const auto& [name, value] : pairs) {
       auto parsed = templates::Template::parse(value, {.strict = strict_});
@@ -232,14 +262,18 @@ class Reader {
         continue;
       }
       const Yaml* node = where.find(name);
-      error(node != nullptr ? *node : where,
-            fmt::format("template of {}: {}", name, parsed.error().message));
+      rule_error(node != nullptr ? *node : where,
+                 fmt::format("{} \"{}\": {}", what, name, parsed.error().message));
     }
   }
 
   const RuleText& file_;
   const CheckExpression& check_expression_;
   const bool strict_;
+  // Where we are, for errors.
+  std::string group_name_;
+  size_t rule_number_ = 0;
+  std::string rule_name_;
   RuleFile result_;
 };
 

@@ -132,19 +132,54 @@ TEST_CASE("errors name file, line and column") {
         "r.yml:6:13: labels must be a mapping, not sequence");
   CHECK(first_error(rule_with("    labels: {a: [b]}\n")) ==
         "r.yml:6:17: a must be a text, not sequence");
-  CHECK(first_error(rule_with("    labels: {__name__: b}\n"))
-            .starts_with("r.yml:6:14: the labels of a rule cannot hold __name__"));
+  CHECK(first_error(rule_with("    labels: {__name__: b}\n")) ==
+        "r.yml:6:14: group \"g\", rule 1, \"A\": invalid label name: __name__");
   CHECK(first_error(rule_with("    annotations: {a: '{{ $x }}'}\n")) ==
-        "r.yml:6:22: template of a: 1:4: undefined variable \"$x\"");
+        "r.yml:6:22: group \"g\", rule 1, \"A\": annotation \"a\": 1:4: undefined variable \"$x\"");
   const std::string parse_error =
       first_error("- name: g\n  rules:\n  - {alert: A, expr: 'up =='}\n");
-  CHECK(parse_error.starts_with("r.yml:3:22: could not parse expression: 1:"));
+  CHECK(parse_error.starts_with(
+      "r.yml:3:22: group \"g\", rule 1, \"A\": could not parse expression: 1:"));
   CHECK(first_error("groups: 3\n") == "r.yml:1:9: groups must be a sequence, not text");
-  CHECK(first_error("- rules: []\n") == "r.yml:1:3: a group needs a name");
-  CHECK(first_error("- name: g\n- name: g\n") == "r.yml:2:9: group \"g\" is repeated in this file");
+  CHECK(first_error("- rules: []\n") == "r.yml:1:3: Groupname must not be empty");
+  CHECK(first_error("- name: g\n- name: g\n") ==
+        "r.yml:2:9: groupname: \"g\" is repeated in the same file");
   CHECK(first_error("a: 1\na: 2\n") == "r.yml:2:1: repeated key \"a\"");
   CHECK(first_error("- {name: g, limit: many}\n").starts_with("r.yml:1:20: limit: "));
   CHECK(first_error("text\n").starts_with("r.yml:1:1: expected groups"));
+}
+
+TEST_CASE("rules that Prometheus refuses are refused in its words, with group and number") {
+  const auto told = [](const std::string& rule) {
+    return first_error("groups:\n- name: g\n  rules:\n  - {record: ok, expr: up}\n  - " + rule +
+                       "\n");
+  };
+  CHECK(told("{expr: up}") ==
+        "r.yml:5:5: group \"g\", rule 2, \"\": one of 'record' or 'alert' must be set");
+  CHECK(told("{record: r, alert: A, expr: up}") ==
+        "r.yml:5:14: group \"g\", rule 2, \"A\": only one of 'record' and 'alert' must be set");
+  CHECK(told("{alert: A}") ==
+        "r.yml:5:5: group \"g\", rule 2, \"A\": field 'expr' must be set in rule");
+  CHECK(told("{record: r, expr: up, for: 5m}") ==
+        "r.yml:5:32: group \"g\", rule 2, \"r\": invalid field 'for' in recording rule");
+  CHECK(told("{record: r, expr: up, keep_firing_for: 5m}") ==
+        "r.yml:5:44: group \"g\", rule 2, \"r\": invalid field 'keep_firing_for' in recording "
+        "rule");
+  CHECK(told("{record: r, expr: up, annotations: {a: b}}") ==
+        "r.yml:5:40: group \"g\", rule 2, \"r\": invalid field 'annotations' in recording rule");
+  CHECK(told("{record: 'r{a=\"b\"}', expr: up}") ==
+        "r.yml:5:14: group \"g\", rule 2, \"r{a=\"b\"}\": braces present in the recording rule "
+        "name; should it be in expr?: r{a=\"b\"}");
+  CHECK(told("{record: r, expr: up, labels: {'': b}}") ==
+        "r.yml:5:36: group \"g\", rule 2, \"r\": invalid label name: ");
+  CHECK(told("{alert: A, expr: up, annotations: {'': b}}") ==
+        "r.yml:5:40: group \"g\", rule 2, \"A\": invalid annotation name: ");
+  // What says nothing is no error.
+  CHECK(told("{record: r, expr: up, for: 0s, keep_firing_for: 0s, annotations: {}}") == "no error");
+  CHECK(told("{record: r.with.dots, expr: up, labels: {a-b: c}}") == "no error");
+  CHECK(first_error("groups: [{name: g, limit: -1, labels: {__name__: a}}]\n") ==
+        "r.yml:1:40: invalid label name: __name__");
+  CHECK(first_error("groups: [{name: g, limit: '5'}]\n").starts_with("r.yml:1:27: limit: "));
 }
 
 TEST_CASE("every error of a file is reported, not only the first") {

@@ -381,7 +381,7 @@ TEST_CASE("a reload replaces all or nothing") {
   const auto unnamed = process.manager.load({{"s.yml", "- rules: []\n- rules: []\n"}});
   REQUIRE_FALSE(unnamed);
   CHECK(unnamed.error().message ==
-        "s.yml:1:3: a group needs a name\ns.yml:2:3: a group needs a name");
+        "s.yml:1:3: Groupname must not be empty\ns.yml:2:3: Groupname must not be empty");
   CHECK(process.rule().name == "Down");
 }
 
