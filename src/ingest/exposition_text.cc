@@ -130,7 +130,7 @@ bool TextExposition::read_labels(LabelSyntax syntax, std::vector<LabelSpan>& lab
       ++at_;
       return true;
     }
-    LabelSpan label;
+    LabelSpan& label = labels.emplace_back();
     const char* const name_begin = at_;
     const bool quoted = *at_ == '"';
     if (quoted) {
@@ -147,6 +147,7 @@ bool TextExposition::read_labels(LabelSyntax syntax, std::vector<LabelSpan>& lab
       if (metric_.data() != nullptr) return expected(name_begin, "one metric name only");
       metric_ = label.name;
       metric_escaped_ = label.escaped;
+      labels.pop_back();
       if (*at_++ == '}') return true;
       continue;
     }
@@ -156,7 +157,6 @@ bool TextExposition::read_labels(LabelSyntax syntax, std::vector<LabelSpan>& lab
     if (at_ == end_ || *at_ != '"') return expected(at_, "a label value in double quotes");
     ++at_;
     if (!read_string(blanks, label.value, label.escaped)) return false;
-    labels.push_back(label);
     skip();
     if (at_ == end_) return expected(at_, "',' or '}' after the label value");
     if (*at_ == ',') {
@@ -193,8 +193,11 @@ bool TextExposition::read_series(LabelSyntax syntax) {
   metric_ = {};
   key_begin_ = at_;
   if (at_ != end_ && is(*at_, kMetricStart)) {
-    do ++at_;
-    while (at_ != end_ && is(*at_, kMetricPart));
+    // Most lines have the name of the line before them.
+    const std::string_view rest(at_, static_cast<size_t>(end_ - at_));
+    at_ += rest.starts_with(bare_metric_) ? std::max<size_t>(bare_metric_.size(), 1) : 1;
+    while (at_ != end_ && is(*at_, kMetricPart)) ++at_;
+    bare_metric_ = {key_begin_, static_cast<size_t>(at_ - key_begin_)};
     metric_ = {key_begin_, static_cast<size_t>(at_ - key_begin_)};
     const char* const name_end = at_;
     if (syntax == LabelSyntax::Prometheus) at_ = skip_blanks(at_, end_);

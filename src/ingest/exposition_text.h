@@ -91,6 +91,7 @@ class TextExposition : public ExpositionParser {
   const char* key_begin_ = nullptr;
   std::string_view metric_;
   bool metric_escaped_ = false;
+  std::string_view bare_metric_;  // of the newest line that has its name outside of braces
   std::vector<LabelSpan> labels_;
   bool is_skipped_ = false;  // the two above are not read yet
   LabelSyntax syntax_ = LabelSyntax::Prometheus;
