@@ -118,7 +118,7 @@ class SystemResolver final : public DnsResolver {
     explicit State(const std::string& server) {
       is_ready = res_ninit(&res) == 0;
       constexpr int kTimeoutSeconds = 2;
-      constexpr int kTries = 2;
+      constexpr int kTries = 1;  // of each server; the next refresh is another one
       res.retrans = std::min(res.retrans, kTimeoutSeconds);
       res.retry = std::min(res.retry, kTries);
       if (is_ready && !server.empty()) use(server);

@@ -125,6 +125,8 @@ class TableResolver final : public DnsResolver {
     std::map<std::string, std::vector<DnsRecord>> records;
     std::vector<std::string> failing;
     std::vector<std::string> asked;
+    core::testing::FakeClock* clock = nullptr;
+    int64_t takes_ms = 0;  // by `clock`
   };
   explicit TableResolver(std::shared_ptr<Table> table) : table_(std::move(table)) {}
   std::vector<std::string> candidates(const std::string& name) override {
@@ -132,6 +134,7 @@ class TableResolver final : public DnsResolver {
   }
   core::Result<DnsAnswer> ask(const std::string& name, DnsType) override {
     table_->asked.push_back(name);
+    if (table_->clock != nullptr) table_->clock->advance_ms(table_->takes_ms);
     if (std::count(table_->failing.begin(), table_->failing.end(), name) > 0) {
       return core::fail(core::ErrorCode::Unavailable, "no server answered");
     }
@@ -223,6 +226,27 @@ TEST_CASE("a name that cannot be resolved keeps its targets, one that is gone lo
   CHECK(run.addresses("b.test.") == "none");
   CHECK(run.provider->status().last_error.empty());
   core::set_log_level(core::LogLevel::Info);
+}
+
+TEST_CASE("names that a slow server leaves no time for come first the next time") {
+  DnsRun run;
+  for (const char* name : {"a.test.", "b.test.", "c.test."}) {
+    run.table->records[name] = {{"10.0.0.1", 0}};
+  }
+  run.begin("A", {"a.test.", "b.test.", "c.test."}, 80);
+  run.table->asked.clear();
+  run.table->clock = &run.clock;
+  run.table->takes_ms = 6'000;
+  run.scheduler.run_for(30'000);
+  CHECK(run.table->asked == std::vector<std::string>{"a.test.", "b.test."});
+  CHECK(run.addresses("c.test.") == "10.0.0.1:80");
+  CHECK(run.provider->status().invalid ==
+        std::vector<std::string>{"could not resolve \"c.test.\": other names took too long"});
+  run.table->takes_ms = 0;
+  run.table->asked.clear();
+  run.scheduler.run_for(30'000);
+  CHECK(run.table->asked.front() == "c.test.");
+  CHECK(run.provider->status().invalid.empty());
 }
 
 // A DNS server on a loopback port, over UDP, that gives every question one answer.

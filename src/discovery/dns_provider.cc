@@ -9,6 +9,10 @@
 namespace discovery {
 namespace {
 
+// How long one look may keep a worker busy while servers do not answer. Names that are
+// not reached keep their targets and come first the next time.
+constexpr int64_t kLookMaxNs = 10'000'000'000;
+
 std::string join_host_port(const std::string& host, uint16_t port) {
   return host.find(':') == std::string::npos ? fmt::format("{}:{}", host, port)
                                              : fmt::format("[{}]:{}", host, port);
@@ -45,6 +49,7 @@ class DnsProvider final : public Provider {
               const ProviderParts& parts, std::unique_ptr<DnsResolver> resolver)
       : config_(config),
         type_(type),
+        clock_(parts.clock),
         loop_(RefreshLoop::create({"dns", name, config.refresh_interval_ms}, parts)),
         resolver_(std::move(resolver)) {}
   ~DnsProvider() override { loop_->stop(); }
@@ -60,8 +65,10 @@ class DnsProvider final : public Provider {
 
   const config::DnsDiscovery config_;
   const DnsType type_;
+  core::Clock& clock_;
   const std::shared_ptr<RefreshLoop> loop_;
   const std::unique_ptr<DnsResolver> resolver_;
+  size_t first_ = 0;  // the name to begin with; one look at a time
 };
 
 // A name that cannot be asked for keeps its group; when none can, the look has failed.
@@ -71,8 +78,20 @@ void DnsProvider::refresh(const RefreshLoop::Done& done) {
   static core::Counter& failures =
       core::counter("petrel_sd_dns_lookup_failures_total", "DNS lookups for targets that failed.");
   Refreshed refreshed;
-  for (const std::string& name : config_.names) {
-    if (loop_->is_stopped()) break;  // each may take seconds
+  const size_t count = config_.names.size();
+  const size_t first = std::exchange(first_, 0);
+  const int64_t began_ns = clock_.monotonic_ns();
+  for (size_t i = 0; i < count; ++i) {
+    const size_t index = (first + i) % count;
+    const std::string& name = config_.names[index];
+    if (loop_->is_stopped()) break;
+    if (clock_.monotonic_ns() - began_ns > kLookMaxNs) {
+      if (first_ == 0) first_ = index;
+      refreshed.kept.insert(name);
+      refreshed.invalid.push_back(
+          fmt::format("could not resolve \"{}\": other names took too long", name));
+      continue;
+    }
     lookups.add();
     const auto records = look_up(*resolver_, name, type_);
     if (!records) {
