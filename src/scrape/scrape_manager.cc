@@ -237,6 +237,20 @@ void ScrapeManagerImpl::stop() {
     writer_.write(std::move(batch));
   }
   writer_.stop();
+
+  // Pools and targets refer to each other.
+  std::map<std::string, PoolPtr, std::less<>> pools;
+  {
+    const std::lock_guard lock(mutex_);
+    pools.swap(pools_);
+    timers_ = {};
+    slow_waiting_.clear();
+    retired_clients_.clear();
+  }
+  for (const auto& [name, pool] : pools) {
+    pool->targets.clear();
+    pool->ending.clear();
+  }
 }
 
 }  // namespace scrape

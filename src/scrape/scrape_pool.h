@@ -3,6 +3,7 @@
 
 #pragma once
 
+#include "core/metrics.h"
 #include "discovery/provider.h"
 #include "net/http_client.h"
 #include "scrape/pool_settings.h"
@@ -57,6 +58,7 @@ struct ScrapeTarget {
   uint64_t bytes = 0;
   size_t cache_bytes = 0;  // as counted in the gauges
   size_t cache_series = 0;
+  core::DurationHistogram* interval_lengths = nullptr;  // of its interval
 };
 
 using TargetPtr = std::shared_ptr<ScrapeTarget>;

@@ -485,8 +485,11 @@ void ScrapeManagerImpl::publish(std::vector<ScrapeAnswer>& answers) {
       if (!answer.decided) target->schedule.answered(answer.end, now_ms);
       if (answer.job.in_slow_lane) leave_slow_lane(now_ms, effects);
       if (target->last_scrape_ms != 0) {
-        interval_histogram(target->schedule.options().interval_ms)
-            .observe(static_cast<double>(answer.job.begun_ms - target->last_scrape_ms) / 1000);
+        if (target->interval_lengths == nullptr) {
+          target->interval_lengths = &interval_histogram(target->schedule.options().interval_ms);
+        }
+        target->interval_lengths->observe(
+            static_cast<double>(answer.job.begun_ms - target->last_scrape_ms) / 1000);
       }
       target->last_error = std::move(answer.error);
       target->last_scrape_ms = answer.job.begun_ms;

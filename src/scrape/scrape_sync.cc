@@ -92,6 +92,7 @@ void ScrapeManagerImpl::merge(ScrapePool& pool, const PoolPtr& owner, DecidedTar
       target->discovered = std::move(wanted.discovered);
       const int64_t slot = target->schedule.next_slot_ms();
       target->schedule.change(ScrapeTarget::schedule_options(wanted), now_ms);
+      target->interval_lengths = nullptr;
       if (!target->is_busy && target->schedule.next_slot_ms() != slot) {
         set_timer(target, target->schedule.next_slot_ms());
       }
@@ -104,6 +105,7 @@ void ScrapeManagerImpl::merge(ScrapePool& pool, const PoolPtr& owner, DecidedTar
       target->state = TargetState::Active;
       target->discovered = std::move(wanted.discovered);
       target->schedule.change(ScrapeTarget::schedule_options(wanted), now_ms);
+      target->interval_lengths = nullptr;
       target->schedule.restart(now_ms);
       if (!target->is_busy) set_timer(target, target->schedule.next_slot_ms());
       pool.targets.insert(std::move(node));
