@@ -1,8 +1,7 @@
 """Random relabel configurations: Petrel decides about each target as Prometheus does.
 
 One Prometheus gets all jobs in one file and shows on its targets page what it made of
-them; `petrel check service-discovery` says what Petrel makes of each. Nothing is ever
-scraped: the interval is ten years.
+them; `petrel check service-discovery` says what Petrel makes of each.
 """
 
 import collections
@@ -20,6 +19,9 @@ from conftest import BINARY, ROOT, Prometheus, run_petrel, wait_for
 SEED = int(os.environ.get("PETREL_TEST_SEED", "20260"))
 JOBS = int(os.environ.get("PETREL_TEST_RELABEL_JOBS", "300"))
 CURRENT_PROMETHEUS = ROOT / "peers/prometheus/usr/bin/prometheus"
+
+# Nothing is scraped in ten years.
+GLOBAL = {"scrape_interval": "10y", "scrape_timeout": "10s"}
 
 NAMES = ["a", "b", "env", "zone_1", "__meta_a", "__meta_b_c", "__meta_zone", "__tmp", "__address__", "job", "instance"]
 VALUES = ["", "x", "prod", "eu-west-1", "a;b", "10.0.0.7:9100", "Ünïcode Ωmega", "MiXed", "a.b.c", "1", "$1", "x=y,z"]
@@ -146,8 +148,10 @@ def of_prometheus(page: dict, shows_discovered: bool) -> dict[str, Decisions]:
     return found
 
 
-def of_petrel(folder: pathlib.Path, job: str, shows_discovered: bool) -> Decisions:
-    outcome = run_petrel(folder, "check", "service-discovery", "petrel.yml", job)
+def of_petrel(folder: pathlib.Path, job: dict, shows_discovered: bool) -> Decisions:
+    path = folder / f"{job['job_name']}.yml"
+    path.write_text(json.dumps({"global": GLOBAL, "scrape_configs": [job]}))
+    outcome = run_petrel(folder, "check", "service-discovery", path.name, job["job_name"], seconds=60)
     assert outcome.returncode == 0, outcome.stderr
     decisions = Decisions()
     for target in json.loads(outcome.stdout):
@@ -205,10 +209,9 @@ def test_random_relabelling_decides_as_prometheus(start, tmp_path, binary, stric
     print(f"seed {SEED}: PETREL_TEST_SEED sets it")
     generator = Generator(SEED, strict)
     jobs = [generator.job(index) for index in range(JOBS)]
-    configuration = {"global": {"scrape_interval": "10y", "scrape_timeout": "10s"}, "scrape_configs": jobs}
     # JSON is YAML.
-    prometheus = start(ChosenPrometheus(path, tmp_path / "prometheus", json.dumps(configuration), *flags))
-    (tmp_path / "petrel.yml").write_text(json.dumps(configuration))
+    configuration = json.dumps({"global": GLOBAL, "scrape_configs": jobs})
+    prometheus = start(ChosenPrometheus(path, tmp_path / "prometheus", configuration, *flags))
 
     def page():
         targets = prometheus.get("/api/v1/targets", state="any")
@@ -221,7 +224,7 @@ def test_random_relabelling_decides_as_prometheus(start, tmp_path, binary, stric
     peer = of_prometheus(targets, shows_discovered=not strict)
 
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
-        own = list(pool.map(lambda job: of_petrel(tmp_path, job["job_name"], not strict), jobs))
+        own = list(pool.map(lambda job: of_petrel(tmp_path, job, not strict), jobs))
     scraped = sum(len(group) for decisions in own for group in decisions.scraped.values())
     dropped = sum(len(decisions.dropped) for decisions in own)
     print(f"{JOBS} jobs: {scraped} targets scraped, {dropped} dropped")
