@@ -234,6 +234,18 @@ Error error_at(std::string_view file, int line, int column, std::string_view mes
   return {ErrorCode::InvalidArgument, fmt::format("{}:{}:{}: {}", file, line, column, message)};
 }
 
+// Columns count bytes, as those of yaml-cpp.
+Error utf8_error(std::string_view text, std::string_view file) {
+  int line = 1;
+  int column = 1;
+  while (const size_t size = utf8_sequence_length(text)) {
+    column = text.front() == '\n' ? 1 : column + static_cast<int>(size);
+    line += text.front() == '\n' ? 1 : 0;
+    text.remove_prefix(size);
+  }
+  return error_at(file, line, column, "not valid UTF-8");
+}
+
 }  // namespace
 
 Yaml::Yaml() = default;
@@ -274,7 +286,7 @@ Result<Yaml> parse_yaml(std::string_view text, std::string_view file) {
                 kTextSizeMax);
   }
   // yaml-cpp would read other bytes as UTF-16 or replace them, silently.
-  if (!is_utf8(text)) return fail(ErrorCode::InvalidArgument, "{}: not valid UTF-8", file);
+  if (!is_utf8(text)) return tl::unexpected(utf8_error(text, file));
   if (text.find('\0') != std::string_view::npos) {
     return fail(ErrorCode::InvalidArgument, "{}: holds a NUL byte", file);
   }

@@ -51,7 +51,7 @@ TEST_CASE("what strictness refuses has its place") {
   CHECK(error_of("a: [1\n").starts_with("f.yml:"));
   CHECK(error_of("a: *nobody\n").starts_with("f.yml:1:4: "));
   CHECK(error_of("a: &x [1, *x]\n") == "f.yml:1:11: alias to a node that it is a part of");
-  CHECK(error_of("a: \xff\n") == "f.yml: not valid UTF-8");
+  CHECK(error_of("a: b\nc: \xff\n") == "f.yml:2:4: not valid UTF-8");
   CHECK(error_of(std::string(200, '[')).find("nested too deeply") != std::string::npos);
   CHECK(error_of(std::string(20'000, '[')).starts_with("f.yml:1:"));
 }
