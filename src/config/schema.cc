@@ -153,9 +153,9 @@ class Reader {
       case Type::Map:
         TRY(expect(node, Yaml::Kind::Mapping, type, key));
         for (const auto& [name, item] : node.members) {
-          value.items.push_back(TRY(element(field, field.element, item, name.text, path)));
-          // Where a name is refused, that is what the error is about.
-          value.items.back().line = item.kind == Yaml::Kind::Null ? name.line : item.line;
+          const std::string full_name = fmt::format("{}.{}", key, name.text);
+          value.items.push_back(TRY(element(field, field.element, item, full_name, path)));
+          value.items.back().key = name.text;
         }
         std::ranges::sort(value.items, {}, &Value::key);
         return value;
