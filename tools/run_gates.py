@@ -68,6 +68,21 @@ TEST_SECONDS_MAX = 25 * 60
 SECOND_START_MS_MAX = 2000
 
 
+# How long the receiver is away while the agent is killed twice; ./test takes six seconds.
+AGENT_OUTAGE_SECONDS = 600
+
+
+def agent() -> list[Row]:
+    build_release()
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/test_agent_push.py"]
+    environment = dict(os.environ, PETREL_AGENT_OUTAGE_SECONDS=str(AGENT_OUTAGE_SECONDS))
+    outcome = subprocess.run(command, cwd=ROOT, env=environment, check=False)
+    return [Row("what the agent collects while its receiver is away arrives",
+                f"{AGENT_OUTAGE_SECONDS} s away, 2 kills, nothing lost", f"exit status {outcome.returncode}",
+                f"PETREL_AGENT_OUTAGE_SECONDS={AGENT_OUTAGE_SECONDS} pytest tests/test_agent_push.py",
+                outcome.returncode == 0)]
+
+
 def fresh() -> list[Row]:
     command = "tools/fresh_machine.sh"
     process = subprocess.Popen([command], cwd=ROOT, stdout=subprocess.PIPE, text=True, errors="replace")
@@ -107,6 +122,7 @@ GATES = {
     "peers": Gate(peers, "ingest, memory and queries beside current Prometheus and VictoriaMetrics (about 12 min)"),
     "scrape": Gate(scrape, "what a scrape costs beside current Prometheus and vmagent (about 12 min)"),
     "durability": Gate(durability, f"{KILLS} kills under load (about 20 min)"),
+    "agent": Gate(agent, "the agent keeps what it collects while its receiver is away (about 13 min)"),
     "fresh": Gate(fresh, "./run and ./test on a fresh Debian 12 (about 25 min, needs root)"),
 }
 

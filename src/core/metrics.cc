@@ -5,10 +5,13 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <sstream>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -139,6 +142,52 @@ void append_process_metric(std::string& out, std::string_view name, std::string_
   append_line(out, name, "", value);
 }
 
+// A limit that is none is the largest number, as in Prometheus's client libraries.
+double limit_of(__rlimit_resource_t resource) {
+  rlimit limit{};
+  getrlimit(resource, &limit);
+  return static_cast<double>(limit.rlim_cur);
+}
+
+double open_files() {
+  std::error_code error;
+  const std::filesystem::directory_iterator all("/proc/self/fd", error);
+  return error ? 0 : static_cast<double>(std::distance(begin(all), end(all)));
+}
+
+// Clock ticks between the machine's start and the process's: field 22 of proc(5), behind
+// a name that may hold blanks.
+double start_time_seconds() {
+  std::ifstream file("/proc/self/stat");
+  std::string text((std::istreambuf_iterator<char>(file)), {});
+  std::istringstream fields(text.substr(std::min(text.rfind(')') + 1, text.size())));
+  std::string skipped;
+  for (int field = 3; field < 22; ++field) fields >> skipped;
+  double ticks = 0;
+  fields >> ticks;
+  std::ifstream stat("/proc/stat");
+  for (std::string key; stat >> key;) {
+    if (key != "btime") continue;
+    double boot = 0;
+    stat >> boot;
+    return boot + ticks / static_cast<double>(sysconf(_SC_CLK_TCK));
+  }
+  return 0;
+}
+
+void append_process_limits(std::string& out) {
+  append_process_metric(out, "process_max_fds", "gauge", "Maximum number of open file descriptors.",
+                        limit_of(RLIMIT_NOFILE));
+  append_process_metric(out, "process_open_fds", "gauge", "Number of open file descriptors.",
+                        open_files());
+  append_process_metric(out, "process_virtual_memory_max_bytes", "gauge",
+                        "Maximum amount of virtual memory available in bytes.",
+                        limit_of(RLIMIT_AS));
+  static const double kStarted = start_time_seconds();
+  append_process_metric(out, "process_start_time_seconds", "gauge",
+                        "Start time of the process since unix epoch in seconds.", kStarted);
+}
+
 // The names and meanings of Prometheus's client libraries.
 void append_process_metrics(std::string& out) {
   rusage usage{};
@@ -159,6 +208,7 @@ void append_process_metrics(std::string& out) {
                         "Resident memory size in bytes.", resident_pages * page_size);
   append_process_metric(out, "process_virtual_memory_bytes", "gauge",
                         "Virtual memory size in bytes.", virtual_pages * page_size);
+  append_process_limits(out);
 }
 
 }  // namespace
