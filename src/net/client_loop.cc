@@ -218,10 +218,15 @@ void AddressCache::take(const std::string& host, const Result<std::vector<std::s
 }
 
 void AddressCache::make_room(SteadyTime now) {
-  std::erase_if(entries_, [now](const auto& item) {
-    const Entry& entry = item.second;
-    return entry.fresh_until <= now && !entry.is_pending && entry.waiting.empty();
+  const auto is_free = [](const Entry& entry) {
+    return !entry.is_pending && entry.waiting.empty();
+  };
+  std::erase_if(entries_, [&](const auto& item) {
+    return item.second.fresh_until <= now && is_free(item.second);
   });
+  if (entries_.size() < kAddressesMax) return;
+  // All of them are fresh: looking them up again is cheaper than keeping score.
+  std::erase_if(entries_, [&](const auto& item) { return is_free(item.second); });
 }
 
 LoopThread::LoopThread(const LoopLimits& limits, Resolver& resolver)

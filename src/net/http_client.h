@@ -21,7 +21,9 @@ struct ClientLoopOptions {
   unsigned threads = 1;
   // Requests in flight at once; more wait in order of arrival until their deadline.
   uint32_t in_flight_max = 2000;
-  uint64_t in_flight_bytes_max = 512ULL << 20;  // of bodies being received
+  // Of bodies being received. From half of it on, new requests wait; a body that does not
+  // fit any more ends with LimitExceeded.
+  uint64_t in_flight_bytes_max = 512ULL << 20;
   uint32_t idle_connections_max = 20'000;
   int64_t idle_timeout_ms = 5 * 60'000;
 };
@@ -35,7 +37,7 @@ class ClientLoop {
 
 struct FetchRequest {
   std::string url{};            // http:// or https://, with query
-  Headers headers{};            // Host, Connection and authentication are added
+  Headers headers{};            // added unless given: Host, User-Agent, Accept-Encoding: gzip
   int64_t timeout_ms = 10'000;  // from now to the last byte
   uint64_t body_size_max = 0;   // as sent and after gzip alike; 0: 1 GiB
 };
@@ -58,13 +60,15 @@ class HttpClient {
   // secrets again before each use.
   static core::Result<std::unique_ptr<HttpClient>> create(ClientLoop& loop, ClientConfig config,
                                                           core::FileSystem& files);
-  // Requests in flight are answered Unavailable first.
+  // Requests in flight are answered Unavailable first. Not from within a `done`.
   virtual ~HttpClient() = default;
   // Calls `done` exactly once, on a thread of the loop: hand work on and return. Any
-  // status is a response. Errors: Timeout ("context deadline exceeded"), Unavailable
-  // (connect refused, reset, DNS), TooLarge (body_size_max), InvalidArgument (URL, TLS
-  // verification, malformed answer). Retries once on a kept connection that turned out
-  // closed before the first byte; never otherwise.
+  // status is a response. Errors, worded as Go words them behind `Get "URL": `: Timeout
+  // ("context deadline exceeded"), Unavailable (connect refused, reset, DNS), TooLarge
+  // (body_size_max), InvalidArgument (URL, TLS verification, malformed answer),
+  // LimitExceeded, Unauthenticated (no OAuth2 token). Retries once on a kept connection that
+  // turned out closed before the first byte; never otherwise. Reads secrets' files before it
+  // returns: not for a thread that must not block.
   virtual void fetch(FetchRequest request, Done done) = 0;
 };
 
