@@ -121,6 +121,10 @@ void define_rest(Definition& all, Flags& flags) {
   cli.add_option("--roles", flags.roles,
                  "Comma-separated: all, or some of collector, storage, querier, ruler, notifier.")
       ->capture_default_str();
+  cli.add_flag("--scrape.honor-scrape-time", flags.honor_scrape_time,
+               "Samples get the time at which their scrape began, instead of that of its slot.");
+  add_duration(all, "scrape.discovery-reload-interval", flags.discovery_reload_interval_ms,
+               "How often changes of service discovery are taken over at most.");
   add_choice(cli, "collector.host", flags.collector_host,
              "Collect this host's metrics (default: on without --config.file).");
   cli.add_option("--collector.host.instance", flags.host_instance,

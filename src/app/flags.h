@@ -44,6 +44,9 @@ struct Flags {
   std::string alertmanager_config_file;
   std::string webhook_url;
 
+  bool honor_scrape_time = false;
+  int64_t discovery_reload_interval_ms = 1'000;
+
   std::string roles = "all";
   // Unset: on exactly when there is no configuration file.
   std::optional<bool> collector_host;

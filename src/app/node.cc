@@ -99,6 +99,10 @@ std::string environment(const std::string& name) {
   return value == nullptr ? "" : value;
 }
 
+Result<void> apply_scrapes(Node& node, const config::PrometheusConfig& config) {
+  return node.scrapes->apply(config.scrapes, config.global.external_labels);
+}
+
 void publish_build_info() {
   core::gauge("petrel_build_info", "1, labelled with the version this program was built as.",
               {{"version", std::string(petrel_version())}, {"compiler", __VERSION__}})
@@ -189,10 +193,16 @@ Result<void> reload(Node& node) {
   if (node.is_stopping) return core::fail(ErrorCode::Unavailable, "the server is stopping");
   const auto apply = [&node]() -> Result<void> {
     LoadedFiles fresh = TRY(load_files(node.flags, node.files));
+    if (node.scrapes) TRY(apply_scrapes(node, fresh.config));
     if (node.rules) {
-      TRY(node.rules->load(fresh.rule_files, fresh.config.global.evaluation_interval_ms,
-                           fresh.config.global.rule_query_offset_ms,
-                           fresh.config.global.external_labels));
+      Result<void> rules = node.rules->load(
+          fresh.rule_files, fresh.config.global.evaluation_interval_ms,
+          fresh.config.global.rule_query_offset_ms, fresh.config.global.external_labels);
+      if (!rules) {
+        // All or nothing; what could be applied before can be applied again.
+        if (node.scrapes) TRY(apply_scrapes(node, node.loaded.config));
+        return rules;
+      }
     }
     if (node.notifier) node.notifier->reload(fresh.alerting.config);
     node.loaded = std::move(fresh);
@@ -231,7 +241,8 @@ Result<void> start_node(Node& node) {
                           .source = node.engine.get(),
                           .engine = node.promql.get(),
                           .rules = rules_view(node),
-                          .tsdb_status = [&node](size_t top) { return tsdb_status(node, top); }});
+                          .tsdb_status = [&node](size_t top) { return tsdb_status(node, top); },
+                          .scrape = node.scrapes.get()});
   start_config_watch(node);
   return {};
 }

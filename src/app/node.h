@@ -9,6 +9,7 @@
 //   background    rules, host collector, notifications, flushes
 //   timers        short tasks at a time, which post to background
 //   transport     outgoing HTTP
+//   client loop   scrapes and HTTP discovery
 //
 // Only this folder creates threads and names the concrete class behind a seam.
 
@@ -28,9 +29,11 @@
 #include "core/thread_pool.h"
 #include "core/timer_thread.h"
 #include "net/curl_transport.h"
+#include "net/http_client.h"
 #include "net/http_server.h"
 #include "promql/engine.h"
 #include "rules/rule_manager.h"
+#include "scrape/scrape_manager.h"
 #include "tsdb/embedded_log.h"
 #include "tsdb/engine.h"
 
@@ -82,6 +85,8 @@ struct Node {
   std::unique_ptr<alerting::Notifier> notifier;
   std::unique_ptr<rules::RuleManager> rules;
   std::unique_ptr<agent::HostCollector> host_collector;
+  std::unique_ptr<net::ClientLoop> client_loop;
+  std::unique_ptr<scrape::ScrapeManager> scrapes;
   std::atomic<core::TimerId> maintenance_timer = 0;
   std::atomic<core::TimerId> watch_timer = 0;
 

@@ -144,18 +144,42 @@ void stop_ruler(Node& node) {
   if (node.rules) node.rules->stop();
 }
 
-Result<void> start_collector(Node& node) {
-  if (!node.flags.wants_host_collector()) return {};
+Result<void> start_host_collector(Node& node) {
   agent::HostCollectorOptions options;
   options.instance =
       node.flags.host_instance.empty() ? host_and_port(node) : node.flags.host_instance;
-  node.host_collector = std::make_unique<agent::HostCollector>(
-      std::move(options), *node.engine, node.timers, node.background, node.clock);
+  node.host_collector = TRY(agent::HostCollector::create(std::move(options), *node.engine,
+                                                         node.timers, node.background, node.clock));
   node.host_collector->start();
   return {};
 }
 
+Result<void> start_scraping(Node& node) {
+  node.client_loop = TRY(net::ClientLoop::start({}).context("start the client for scrapes"));
+  scrape::ScrapeManagerOptions options;
+  options.state_dir = in_data_dir(node, "sd");
+  options.external_url = external_url(node);
+  options.user_agent = fmt::format("Petrel/{}", petrel_version());
+  options.honor_scrape_time = node.flags.honor_scrape_time;
+  options.sync_interval_ms = node.flags.discovery_reload_interval_ms;
+  node.scrapes = scrape::ScrapeManager::create(std::move(options), {.sink = *node.engine,
+                                                                    .scheduler = node.timers,
+                                                                    .executor = node.background,
+                                                                    .clock = node.clock,
+                                                                    .files = node.files,
+                                                                    .rng = node.rng,
+                                                                    .loop = *node.client_loop});
+  const config::PrometheusConfig& config = node.loaded.config;
+  return node.scrapes->apply(config.scrapes, config.global.external_labels);
+}
+
+Result<void> start_collector(Node& node) {
+  if (node.flags.wants_host_collector()) TRY(start_host_collector(node));
+  return start_scraping(node);
+}
+
 void stop_collector(Node& node) {
+  if (node.scrapes) node.scrapes->stop();
   if (node.host_collector) node.host_collector->stop();
 }
 
@@ -167,7 +191,11 @@ std::span<const Role> role_table() {
       {"querier", "PromQL over the storage", {"storage"}, start_querier, stop_querier},
       {"notifier", "delivers what the alert store owes", {}, start_notifier, stop_notifier},
       {"ruler", "evaluates rules", {"storage", "querier"}, start_ruler, stop_ruler},
-      {"collector", "push endpoints, host metrics", {"storage"}, start_collector, stop_collector},
+      {"collector",
+       "scrapes, push endpoints, host metrics",
+       {"storage"},
+       start_collector,
+       stop_collector},
   };
   return table;
 }
