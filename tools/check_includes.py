@@ -17,7 +17,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 # One folder per library keeps it replaceable and its compile time paid once.
 HOMES = {
     "boost/": {"net"},
-    "openssl/": {"net", "alerting", "core"},
+    "openssl/": {"net", "alerting", "core", "model"},
     "curl/": {"net"},
     "zlib.h": {"net", "ingest"},
     "brotli/": {"net"},
