@@ -36,7 +36,8 @@ def test_lint_problems_and_exit_codes():
 
 @pytest.mark.parametrize("verdict", ["good", "bad"])
 def test_openmetrics_cases(verdict):
-    files = sorted((CASES / verdict).iterdir())
+    # All of them are judged by a unit test; this is about the command.
+    files = sorted((CASES / verdict).iterdir())[::8]
     assert files
     for file in files:
         result = check("--format=openmetrics", text=file.read_bytes())
