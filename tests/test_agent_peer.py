@@ -199,3 +199,11 @@ def test_petrel_scrapes_nothing_it_cannot_read_back(start, tmp_path):
     text = wait_for(lambda: agent.call("/metrics").text, 5, "an answer")
     assert "\na_metric 1\n" in text and "b_metric" not in text and "\nnode_textfile_scrape_error 1\n" in text
     assert "b.prom" in agent.log()
+
+
+def test_every_flag_of_the_documentation_is_one_of_the_program(tmp_path):
+    known = set(re.findall(r"--[a-z][a-z0-9_.-]+[a-z0-9]", run_petrel(tmp_path, "agent", "--help").stdout))
+    named = set(re.findall(r"`(--[a-z][a-z0-9_.-]+[a-z0-9])", (ROOT / "docs/agent.md").read_text()))
+    assert len(named) > 20
+    placeholders = {"--config.file", "--collector", "--no-collector"}
+    assert named - known - placeholders == set()
