@@ -103,11 +103,12 @@ TEST_CASE("known keys without effect are named with their place") {
       "tenants: {any: [thing]}\n"
       "remote_write:\n- url: http://x\n"
       "scrape_configs:\n- job_name: a\n  consul_sd_configs:\n  - server: c:1\n"
+      "- {job_name: b, convert_classic_histograms_to_nhcb: false}\n"
       "storage:\n  tsdb: {out_of_order_time_window: 30m}\n  exemplars: {max_exemplars: 5}\n");
   CHECK(config.unsupported_keys ==
         std::vector<std::string>{"tenants (/etc/p/p.yml:1:1)", "remote_write (/etc/p/p.yml:2:1)",
                                  "scrape_configs.consul_sd_configs (/etc/p/p.yml:6:3)",
-                                 "storage.exemplars (/etc/p/p.yml:10:3)"});
+                                 "storage.exemplars (/etc/p/p.yml:11:3)"});
   CHECK(config.out_of_order_window_ms == 1'800'000);
 }
 

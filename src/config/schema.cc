@@ -100,13 +100,9 @@ class Reader {
       const auto known = std::ranges::find(table.fields, key.text, &Field::key);
       if (known == table.fields.end()) return error(key, unknown_key(table, key.text));
       const std::string at = path.empty() ? key.text : fmt::format("{}.{}", path, key.text);
-      if ((known->flags & kNotBuilt) != 0 && source_.unsupported != nullptr &&
-          member.kind != Yaml::Kind::Null) {
-        source_.unsupported->push_back(
-            fmt::format("{} ({}:{}:{})", at, source_.file, key.line, key.column));
-      }
       const auto index = static_cast<size_t>(known - table.fields.begin());
       value.items[index] = TRY(element(*known, known->type, member, key.text, at));
+      if ((known->flags & kNotBuilt) != 0) report_not_built(value.items[index], at, key);
     }
     return value;
   }
@@ -114,6 +110,14 @@ class Reader {
  private:
   tl::unexpected<core::Error> error(const Yaml& node, std::string_view message) const {
     return tl::unexpected(core::yaml_error(source_.file, node, message));
+  }
+
+  void report_not_built(const Value& value, std::string_view path, const Yaml& key) const {
+    // What is switched off need not be built.
+    const bool is_off = !value.given || (value.type == Type::Bool && !value.is_on());
+    if (is_off || source_.unsupported == nullptr) return;
+    source_.unsupported->push_back(
+        fmt::format("{} ({}:{}:{})", path, source_.file, key.line, key.column));
   }
 
   Result<void> expect(const Yaml& node, Yaml::Kind kind, Type type, std::string_view key) const {
