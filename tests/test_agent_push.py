@@ -73,7 +73,7 @@ def test_nothing_is_lost_while_the_receiver_is_away_and_the_agent_is_killed_twic
     assert waiting >= OUTAGE_SECONDS - 4
     receiver.up()
     # A pause between two tries may be up to a minute, and a third more.
-    wait_for(lambda: own_metric(agent, "petrel_agent_buffer_samples") < 60, 100, "an empty buffer")
+    wait_for(lambda: own_metric(agent, "petrel_agent_buffer_samples") < 60, 100 + OUTAGE_SECONDS / 5, "an empty buffer")
     for reason in ("size", "age", "disk", "damage", "refused"):
         assert own_metric(agent, f'petrel_agent_buffer_dropped_samples_total{{reason="{reason}"}}') == 0
     times = [at / 1000 for at, _ in receiver.taken("node_load1")]

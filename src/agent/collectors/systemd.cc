@@ -182,7 +182,11 @@ class SystemdCollector final : public Collector {
       add(kTasksCurrent, kService, "TasksCurrent");
       add(kTasksMax, kService, "TasksMax");
     }
-    if (with_start_time_) add(kStarted, kUnit, "ActiveEnterTimestamp", kMicroseconds);
+    if (with_start_time_ && unit.active_state == "active") {
+      add(kStarted, kUnit, "ActiveEnterTimestamp", kMicroseconds);
+    } else if (with_start_time_) {
+      out.add(kStarted, {{"name", unit.name}}, 0);  // of a unit that does not run
+    }
     if (unit.name.ends_with(".timer")) add(kTrigger, kTimer, "LastTriggerUSec", kMicroseconds);
     if (unit.name.ends_with(".socket")) {
       add(kAccepted, kSocket, "NAccepted");
