@@ -1,5 +1,6 @@
 #include "app/flags.h"
 
+#include "app/collector_flags.h"
 #include "app/prometheus_flags.h"
 #include "core/time.h"
 
@@ -26,6 +27,7 @@ struct Definition {
       "Without a configuration file it watches this host.",
       "petrel"};
   std::map<std::string, DurationFlag> durations;
+  CollectorFlags collectors;
   std::string log_level = "info";
   std::string log_format = "logfmt";
   bool remote_write_receiver = true;
@@ -160,6 +162,13 @@ core::Result<void> judge_unknown(const std::vector<std::string>& extras, const C
     const size_t equals = text.find('=');
     std::string name = text.substr(2, equals == std::string::npos ? equals : equals - 2);
     const IgnoredFlag* known = find_ignored_flag(name);
+    if (known == nullptr && is_ignored_collector_setting(name)) {
+      flags.warnings.push_back("--" + name + ": not built, it has no effect");
+      const bool has_value =
+          equals == std::string::npos && i + 1 < extras.size() && !extras[i + 1].starts_with("--");
+      if (has_value) ++i;
+      continue;
+    }
     if (known == nullptr && name.starts_with("no-")) known = find_ignored_flag(name.substr(3));
     if (known == nullptr) {
       std::vector<std::string> all_names = defined_names(cli);
@@ -236,9 +245,11 @@ core::Result<FlagsOutcome> parse_flags(const std::vector<std::string>& arguments
   all.cli.allow_extras();
   define_rest(all, flags);
   define_web(all, flags);
+  add_collector_flags(all.cli, all.collectors);
 
   // CLI11 takes the arguments from the back.
-  std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());
+  std::vector<std::string> reversed = split_empty_values(arguments);
+  std::reverse(reversed.begin(), reversed.end());
   try {
     all.cli.parse(reversed);
   } catch (const CLI::CallForHelp&) {
@@ -255,6 +266,10 @@ core::Result<FlagsOutcome> parse_flags(const std::vector<std::string>& arguments
   TRY(judge_unknown(all.cli.remaining(), all.cli, flags));
   TRY(read_durations(all));
   judge_features(flags);
+  apply(all.collectors, flags.collectors);
+  for (const std::string& name : all.collectors.unbuilt) {
+    flags.warnings.push_back("--collector." + name + ": not built, it has no effect");
+  }
   if (flags.has_feature(kAutoReload) && flags.auto_reload_interval_ms == 0) {
     flags.auto_reload_interval_ms = kAutoReloadIntervalMs;
   }

@@ -3,6 +3,7 @@
 
 #pragma once
 
+#include "agent/collector.h"
 #include "core/log.h"
 #include "core/result.h"
 
@@ -52,7 +53,8 @@ struct Flags {
   std::optional<bool> collector_host;
   // Unset: as the host collector, whose metrics they watch.
   std::optional<bool> rules_default;
-  std::string host_instance;  // empty: <hostname>:<port>
+  std::string host_instance;           // empty: <hostname>:<port>
+  agent::CollectorOptions collectors;  // --collector.<name>, as node_exporter
 
   core::LogLevel log_level = core::LogLevel::Info;
   core::LogFormat log_format = core::LogFormat::Logfmt;

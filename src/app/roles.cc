@@ -146,6 +146,7 @@ void stop_ruler(Node& node) {
 
 Result<void> start_host_collector(Node& node) {
   agent::HostCollectorOptions options;
+  options.collectors = node.flags.collectors;
   options.instance =
       node.flags.host_instance.empty() ? host_and_port(node) : node.flags.host_instance;
   node.host_collector = TRY(agent::HostCollector::create(std::move(options), *node.engine,
