@@ -53,6 +53,14 @@ class AnyForm {
 
  private:
   Result<void> channel_of(std::string_view kind, Yaml& channel) {
+    // A plain number is nanoseconds, a quoted one is no duration.
+    if (const Yaml* timeout = member(channel, "timeout");
+        timeout != nullptr && timeout->quoted && config::parse_float(timeout->text)) {
+      return tl::unexpected(core::yaml_error(
+          file_, *timeout,
+          fmt::format("timeout: \"{}\" has no unit, expected a duration such as 10s",
+                      timeout->text)));
+    }
     if (kind == "webhook_configs") blank(member(channel, "payload"));
     if (kind == "pagerduty_configs") TRY(mapping(member(channel, "details"), "details"));
     if (kind != "jira_configs") return {};
@@ -142,8 +150,11 @@ class Reader {
                                                 list.column));
       unbuilt += (unbuilt.empty() ? "" : ", ") + std::string(kind.list);
     }
-    const bool templated = !value.at("webhook_configs").items.empty() && receiver.webhooks.empty();
-    if (templated) unbuilt += (unbuilt.empty() ? "" : ", ") + std::string("a template in url");
+    const bool incomplete = !value.at("webhook_configs").items.empty() && receiver.webhooks.empty();
+    if (incomplete) {
+      unbuilt += (unbuilt.empty() ? "" : ", ") +
+                 std::string("webhook_configs with oauth2 or a template in the url");
+    }
     if (!unbuilt.empty() && !receiver.sends()) {
       mute_receivers_.emplace_back(receiver.name, std::move(unbuilt));
     }
@@ -178,7 +189,10 @@ class Reader {
       if (type == model::MatchType::Regex && !pair.given) {
         return fail(pair, fmt::format("invalid regexp value for \"{}\"", pair.key));
       }
-      Result<model::Matcher> matcher = model::Matcher::create(type, pair.key, pair.text);
+      // Anchored in words too, because keys of groups tell it so.
+      const bool regex = type == model::MatchType::Regex;
+      Result<model::Matcher> matcher = model::Matcher::create(
+          type, pair.key, regex ? fmt::format("^(?:{})$", pair.text) : pair.text);
       if (!matcher) return fail(pair, matcher.error().message);
       all.push_back(std::move(*matcher));
       return {};

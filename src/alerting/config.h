@@ -49,7 +49,8 @@ struct EmailConfig {
   net::TlsConfig tls;
   std::vector<std::pair<std::string, std::string>> headers;  // names as in "Reply-To"
   std::string html = R"({{ template "email.default.html" . }})";
-  std::string text;
+  // Beside the page, for those who read no HTML; Alertmanager has none unless it is told.
+  std::string text = R"({{ template "email.default.text" . }})";
   // Messages of one group form a thread in mail programs, a new one each day if asked to.
   bool threading = false;
   bool thread_by_date = false;

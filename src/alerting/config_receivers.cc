@@ -544,7 +544,7 @@ Result<EmailConfig> Channel::email() {
   if (tls.given) email.tls = TRY(config::take_tls_config(tls, source_));
   email.send_resolved = at("send_resolved").is_on();
   if (at("html").given) email.html = text("html");
-  email.text = text("text");
+  if (at("text").given) email.text = text("text");
   return email;
 }
 
@@ -664,10 +664,16 @@ Result<Receiver> take_receiver(Value& value, const Value& global, const Source& 
       TRY(channel.check(kind.name));
       if (kind.name == "webhook") {
         receiver.webhooks.push_back(TRY(channel.webhook()));
-        if (source.unsupported != nullptr && is_template(item.at("url").text)) {
-          receiver.webhooks.pop_back();
-          source.unsupported->push_back(fmt::format("a template in the url of a webhook ({}:{}:{})",
-                                                    source.file, item.line, item.column));
+        // Sent to the wrong place, or without its token, it would be lost.
+        std::string_view unbuilt;
+        if (is_template(item.at("url").text)) unbuilt = "a template in the url";
+        if (receiver.webhooks.back().http.oauth2) unbuilt = "oauth2";
+        if (unbuilt.empty()) continue;
+        receiver.webhooks.pop_back();
+        if (source.unsupported != nullptr) {
+          source.unsupported->push_back(fmt::format("{} of a webhook of receiver \"{}\" ({}:{}:{})",
+                                                    unbuilt, receiver.name, source.file, item.line,
+                                                    item.column));
         }
       } else if (kind.name == "email") {
         receiver.emails.push_back(TRY(channel.email()));

@@ -219,6 +219,11 @@ TEST_CASE("alerts are not routed to where nobody would hear of them") {
   const auto read = read_config(text, "am.yml");
   REQUIRE(read);
   CHECK(read->unreachable.size() == 1);
+  CHECK(error_of(with_webhook("{url: 'http://{{ .Receiver }}/'}"))
+            .find("has only channels that are not built yet") != std::string::npos);
+  CHECK(error_of(with_webhook("{url: 'http://h/', http_config: {oauth2: {client_id: a, "
+                              "client_secret: b, token_url: 'http://t/'}}}"))
+            .find("webhook_configs with oauth2") != std::string::npos);
   must("route: {receiver: w}\nreceivers: [{name: w}]\n");  // on purpose
   must("route: {receiver: w}\nreceivers: [{name: w}, {name: v, sns_configs: [{topic_arn: x}]}]\n");
 }
