@@ -2,6 +2,7 @@
 // is fine on stdout, what is not on stderr, exit code 1 when something is bad, 2 for wrong
 // usage, 3 for lint.
 
+#include "app/check_alertmanager.h"
 #include "app/check_config.h"
 #include "app/check_metrics.h"
 #include "app/check_rules.h"
@@ -21,6 +22,7 @@ struct Check {
 constexpr Check kChecks[] = {
     {"config", run_check_config},
     {"rules", run_check_rules},
+    {"alertmanager", run_check_alertmanager},
     {"metrics", run_check_metrics},
     {"web-config", run_check_web_config},
     {"service-discovery", run_check_service_discovery},
@@ -29,6 +31,7 @@ constexpr Check kChecks[] = {
 constexpr const char* kUsageText =
     "usage: petrel check config FILE...\n"
     "       petrel check rules FILE...\n"
+    "       petrel check alertmanager FILE...\n"
     "       petrel check metrics [FILE]\n"
     "       petrel check web-config FILE...\n"
     "       petrel check service-discovery FILE JOB\n"

@@ -1,5 +1,7 @@
 #include "app/commands.h"
 
+#include "app/route_command.h"
+
 #include <array>
 
 namespace app {
@@ -22,7 +24,7 @@ constexpr std::array kCommands = {
     Command{"oncall", "show who is on call", nullptr},
     Command{"query", "run a PromQL query", nullptr},
     Command{"restore", "load a backup", nullptr},
-    Command{"route", "test the routing of alerts", nullptr},
+    Command{"route", "test the routing of alerts", run_route},
     Command{"rule", "promote rules", nullptr},
     Command{"silence", "manage silences", nullptr},
     Command{"slo", "manage service level objectives", nullptr},
