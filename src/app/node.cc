@@ -17,6 +17,8 @@ using core::ErrorCode;
 using core::Result;
 
 constexpr size_t kRequestThreads = 16;    // writes that share one sync of the log
+constexpr size_t kScrapingThreads = 4;    // one reads while others wait for the disk
+constexpr size_t kDiscoveryThreads = 4;   // a dead name server holds one for seconds
 constexpr size_t kBackgroundThreads = 4;  // rules, collector, notifier and one long flush
 
 std::vector<api::NamedCount> named_counts(const std::vector<tsdb::NamedCount>& counts) {
@@ -152,6 +154,8 @@ Node::Node(Flags given)
                .queue_max = 1024,
                .spin_us = 50}),
       requests({.name = "requests", .threads = kRequestThreads, .queue_max = 1024}),
+      scraping({.name = "scraping", .threads = kScrapingThreads, .queue_max = 1024}),
+      discovery({.name = "discovery", .threads = kDiscoveryThreads, .queue_max = 1024}),
       background({.name = "background", .threads = kBackgroundThreads, .queue_max = 4096}),
       guard({.allow_anonymous = flags.allow_anonymous,
              .allowed_hosts = flags.allowed_hosts,
@@ -262,6 +266,8 @@ void stop_node(Node& node) {
   for (auto role = roles.rbegin(); role != roles.rend(); ++role) role->stop(node);
   node.queries.stop();
   node.requests.stop();
+  node.scraping.stop();
+  node.discovery.stop();
   node.background.stop();
   node.timers.stop();
 }

@@ -6,6 +6,8 @@
 //   http I/O      sockets; never blocks
 //   queries       API handlers that read series
 //   requests      all other API handlers: writes, which wait for the disk, and status
+//   scraping      bodies of scrapes, whose samples wait for the disk
+//   discovery     name servers and other sources of targets, which may be slow
 //   background    rules, host collector, notifications, flushes
 //   timers        short tasks at a time, which post to background
 //   transport     outgoing HTTP
@@ -66,6 +68,8 @@ struct Node {
   core::TimerThread timers;
   core::ThreadPool queries;
   core::ThreadPool requests;
+  core::ThreadPool scraping;
+  core::ThreadPool discovery;
   core::ThreadPool background;
 
   std::mutex reload_mutex;

@@ -57,6 +57,9 @@ Result<void> start_storage(Node& node) {
   options.data_dir = flags.data_path;
   options.retention_ms = flags.retention_ms;
   options.out_of_order_window_ms = flags.out_of_order_window_ms;
+  if (const int64_t configured_ms = node.loaded.config.out_of_order_window_ms; configured_ms >= 0) {
+    options.out_of_order_window_ms = configured_ms;
+  }
   options.series_max = flags.series_max;
   node.engine = TRY(tsdb::Engine::create(options, {node.files, node.clock, node.rng, *node.log},
                                          std::move(node.data_lock))
@@ -165,7 +168,8 @@ Result<void> start_scraping(Node& node) {
   options.sync_interval_ms = node.flags.discovery_reload_interval_ms;
   node.scrapes = scrape::ScrapeManager::create(std::move(options), {.sink = *node.engine,
                                                                     .scheduler = node.timers,
-                                                                    .executor = node.background,
+                                                                    .executor = node.scraping,
+                                                                    .discovery = node.discovery,
                                                                     .clock = node.clock,
                                                                     .files = node.files,
                                                                     .rng = node.rng,

@@ -49,9 +49,6 @@ struct ExpositionOptions {
   // Protobuf: the classic buckets of a histogram that has native ones as well
   // (always_scrape_classic_histograms).
   bool always_classic_histograms = false;
-  // Names in the legacy scheme only (metric_name_validation_scheme: legacy); judged by
-  // append_labels(), hence before any relabelling.
-  bool legacy_names = false;
   // OpenMetrics: look ahead for the _created line of each metric, which costs about as much
   // as the parsing. The line stays a sample of its own, as for Prometheus by default.
   bool start_timestamps = false;

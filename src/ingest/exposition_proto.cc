@@ -397,13 +397,6 @@ core::Result<void> ProtobufExposition::append_labels(std::string& label_bytes) c
     if (i > 0 && name == sorted_[i - 1].name) {
       return tl::unexpected(wrong(fmt::format("label name \"{}\" is not unique", name)));
     }
-    if (options_.legacy_names && !model::is_legacy_label_name(name)) {
-      return tl::unexpected(
-          wrong(fmt::format("label name \"{}\" is not in the legacy scheme", name)));
-    }
-  }
-  if (options_.legacy_names && !model::is_legacy_metric_name(name_)) {
-    return tl::unexpected(wrong("the name is not in the legacy scheme"));
   }
   for (const model::Label& label : sorted_) {
     if (!label.value.empty()) model::append_label(label_bytes, label.name, label.value);

@@ -88,12 +88,6 @@ TEST_CASE("text: names in UTF-8 stand in quotes") {
              "# TYPE \"my.metric\" counter\n") ==
         Lines{"{\"my.metric\", \"a.b\"=\"c\", d=\"\\\"\\\\\\n\\\\x\"} 1", "{\"späte\", x=\"y\"} 2",
               "TYPE my.metric counter"});
-  ExpositionOptions legacy;
-  legacy.legacy_names = true;
-  CHECK(text("{\"my.metric\"} 1\n", legacy) ==
-        Lines{"line 1, column 1: metric name \"my.metric\" is not in the legacy scheme"});
-  CHECK(text("a{\"b.c\"=\"1\"} 1\n", legacy) ==
-        Lines{"line 1, column 1: label name \"b.c\" is not in the legacy scheme"});
 }
 
 TEST_CASE("text: le and quantile are written as Prometheus 3 writes them") {

@@ -294,15 +294,6 @@ core::Result<void> TextExposition::append_canonical(const std::string_view* metr
       return tl::unexpected(
           failure_at(key_begin_, fmt::format("label name \"{}\" is not unique", label.name)));
     }
-    if (options_.legacy_names && label.name != model::kMetricName &&
-        !model::is_legacy_label_name(label.name)) {
-      return tl::unexpected(failure_at(
-          key_begin_, fmt::format("label name \"{}\" is not in the legacy scheme", label.name)));
-    }
-  }
-  if (metric != nullptr && options_.legacy_names && !model::is_legacy_metric_name(*metric)) {
-    return tl::unexpected(failure_at(
-        key_begin_, fmt::format("metric name \"{}\" is not in the legacy scheme", *metric)));
   }
   for (const model::Label& label : sorted_) {
     if (!label.value.empty()) model::append_label(label_bytes, label.name, label.value);

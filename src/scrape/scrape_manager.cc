@@ -40,7 +40,7 @@ Result<std::shared_ptr<Client>> ScrapeManagerImpl::make_client(const config::Scr
 Result<std::shared_ptr<Feed>> ScrapeManagerImpl::make_feed(const config::DiscoveryConfig& config,
                                                            const std::string& name) {
   const discovery::ProviderParts parts{.scheduler = parts_.scheduler,
-                                       .executor = parts_.executor,
+                                       .executor = parts_.discovery,
                                        .clock = parts_.clock,
                                        .files = parts_.files,
                                        .rng = parts_.rng,

@@ -50,7 +50,8 @@ struct ScrapeManagerOptions {
 struct ScrapeManagerParts {
   storage::SampleSink& sink;
   core::Scheduler& scheduler;
-  core::Executor& executor;
+  core::Executor& executor;   // reads bodies and writes samples
+  core::Executor& discovery;  // waits for name servers and other sources of targets
   core::Clock& clock;
   core::FileSystem& files;
   core::Rng& rng;

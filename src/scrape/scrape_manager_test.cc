@@ -109,6 +109,7 @@ struct Fixture {
         {.sink = sink,
          .scheduler = scheduler,
          .executor = scheduler,
+         .discovery = scheduler,
          .clock = clock,
          .files = files,
          .rng = rng,

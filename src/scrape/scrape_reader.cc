@@ -119,8 +119,7 @@ Result<void> ScrapeReader::read_lines(Round& round, const Body& body) {
   const auto parser = ingest::make_exposition_parser(
       format, body.bytes,
       {.native_histograms = config.scrape_native_histograms,
-       .always_classic_histograms = config.always_scrape_classic_histograms,
-       .legacy_names = config.name_scheme == model::NameScheme::Legacy});
+       .always_classic_histograms = config.always_scrape_classic_histograms});
   while (true) {
     TRY(parser->next(line_));
     if (line_.kind == EntryKind::End) break;
