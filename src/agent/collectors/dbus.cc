@@ -81,8 +81,9 @@ void DbusReader::align(size_t size) {
 uint64_t DbusReader::number(size_t size) {
   align(size);
   const std::string_view bytes = take(size);
+  if (bytes.size() < size) return 0;
   uint64_t value = 0;
-  std::memcpy(&value, bytes.data(), bytes.size());
+  std::memcpy(&value, bytes.data(), size);
   return value;
 }
 
@@ -166,7 +167,8 @@ Result<DbusMessage> parse_dbus_message(std::string_view bytes) {
       return fail(ErrorCode::InvalidArgument, "D-Bus: an odd header field {}", code);
     }
     if (const auto* number = std::get_if<double>(&value); number && code == kReplySerial) {
-      message.reply_serial = static_cast<uint32_t>(*number);
+      const bool is_serial = *number >= 0 && *number <= UINT32_MAX;
+      message.reply_serial = is_serial ? static_cast<uint32_t>(*number) : 0;
     }
     if (const auto* text = std::get_if<std::string>(&value); text && code == kErrorName) {
       message.error_name = *text;
