@@ -419,6 +419,75 @@ TEST_CASE("when the route changes the new receiver hears what fires, both hear t
   CHECK(world.receiver.texts() == "F a; F a; R a; R a");
 }
 
+namespace {
+
+Route route_to(const std::string& receiver, const std::string& name, const std::string& value) {
+  Route route = config_with(receiver).route;
+  route.matchers = {model::Matcher::create(model::MatchType::Regex, name, value).value()};
+  return route;
+}
+
+std::string group_key_of(const Received& one) {
+  return std::string(*core::parse_json(one.body)->find("groupKey")->as_string());
+}
+
+}  // namespace
+
+TEST_CASE(
+    "routes to one receiver group for themselves; a new one before them tells nothing again") {
+  Config config = config_with();
+  config.route.routes = {route_to("w", "instance", "a"), route_to("w", "instance", "b")};
+  finish_routes(config.route);
+  World world(config);
+  world.fire("a");
+  world.fire("b");
+  world.fire("c");
+  world.run(5);
+  REQUIRE(world.receiver.received.size() == 3);  // one group each, though their labels are equal
+  std::set<std::string> keys;
+  for (const Received& one : world.receiver.received) keys.insert(group_key_of(one));
+  CHECK(keys == std::set<std::string>{R"({}/{instance=~"a"}:{alertname="X"})",
+                                      R"({}/{instance=~"b"}:{alertname="X"})",
+                                      R"({}:{alertname="X"})"});
+
+  world.config.route.routes.insert(world.config.route.routes.begin(),
+                                   route_to("w", "instance", "zzz"));
+  finish_routes(world.config.route);
+  world.notifier->reload(world.config);
+  world.run(30);
+  CHECK(world.receiver.received.size() == 3);
+  world.resolve("b");
+  world.run(30);
+  REQUIRE(world.receiver.received.size() == 4);
+  CHECK(world.receiver.received[3].text == "R b");
+  CHECK(group_key_of(world.receiver.received[3]) == R"({}/{instance=~"b"}:{alertname="X"})");
+  world.kill();
+  world.resolve("a");
+  world.resolve("c");
+  world.run(30);
+  CHECK(world.receiver.received.size() == 6);
+}
+
+TEST_CASE("a group of a store that was written before routes had numbers is read as it was") {
+  Group group;
+  group.tenant = "default";
+  group.receiver = "w";
+  group.labels = model::Labels::of({{"alertname", "X"}});
+  group.last_notified_ms = 5;
+  const std::string old_form = encode_group(group);
+  CHECK(old_form[0] == 1);
+  CHECK(decode_group(group.key(), old_form)->public_key.empty());
+  CHECK(decode_group(group.key(), old_form)->route == 0);
+
+  group.route = 2;
+  group.public_key = "{}/{a=\"b\"}:{}";
+  const Group again = decode_group(group.key(), encode_group(group)).value();
+  CHECK(again.receiver == "w");
+  CHECK(again.route == 2);
+  CHECK(again.public_key == group.public_key);
+  CHECK(again.key() == group.key());
+}
+
 TEST_CASE("credentials come from the configuration or fresh from their file") {
   Config config = config_with();
   WebhookConfig& webhook = config.receivers[0].webhooks[0];
