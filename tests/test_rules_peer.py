@@ -9,7 +9,8 @@ from conftest import BINARY, ROOT, program
 
 # Values that a key of a rule file may be given, the good and the bad ones.
 NAMES = ["A", "a:b", "x_1", "''", "5", "yes", "null", "'r{a=\"b\"}'", "[a]", "{a: b}"]
-EXPRESSIONS = ["up", "sum(rate(x[5m])) by (job)", "up ==", "'1 +'", "1", "''", "null", "[up]", "up{a=~\"(\"}"]
+# (null is the metric of that name for promtool 2.42 and missing for Prometheus 3.)
+EXPRESSIONS = ["up", "sum(rate(x[5m])) by (job)", "up ==", "'1 +'", "1", "''", "[up]", "up{a=~\"(\"}"]
 DURATIONS = ["5m", "1h30m", "0s", "'0'", "5", "''", "null", "-5m", "1.5h", "5 m", "1m1h", "soon", "[5m]"]
 # Promtool 2.42 does not know names in UTF-8 yet, which Prometheus 3 accepts.
 LABELS = ["{}", "{a: b}", "{__name__: x}", "{a: 5}", "{a: null}", "[a]", "null", "{'': x}", "{a: [b]}", "x",
@@ -23,7 +24,7 @@ RULE_KEYS = {"for": DURATIONS, "keep_firing_for": DURATIONS, "labels": LABELS, "
 def random_rule(rng: random.Random) -> str:
     members = {}
     kind = rng.random()
-    if kind < 0.55:
+    if kind < 0.6:
         members["alert"] = rng.choice(NAMES[:3])
     elif kind < 0.9:
         members["record"] = rng.choice(NAMES[:3])
@@ -34,8 +35,8 @@ def random_rule(rng: random.Random) -> str:
         # Most recordings have none of the keys of alerts.
         wanted = 0.3 if "alert" in members or key == "labels" else 0.08
         if rng.random() < wanted:
-            members[key] = values[0] if rng.random() < 0.5 else rng.choice(values)
-    if rng.random() < 0.04:
+            members[key] = values[0] if rng.random() < 0.75 else rng.choice(values)
+    if rng.random() < 0.03:
         members[rng.choice(["fro", "expression", "severity"])] = "x"
     if rng.random() < 0.05:
         members.pop("expr")
@@ -45,10 +46,10 @@ def random_rule(rng: random.Random) -> str:
 def random_file(rng: random.Random) -> str:
     text = "groups:\n"
     for i in range(rng.randint(1, 3)):
-        text += f"- name: {f'g{i}' if rng.random() < 0.9 else rng.choice(NAMES)}\n"
+        text += f"- name: {f'g{i}' if rng.random() < 0.95 else rng.choice(NAMES)}\n"
         for key, values in GROUP_KEYS.items():
             if key != "name" and rng.random() < 0.15:
-                text += f"  {key}: {rng.choice(values)}\n"
+                text += f"  {key}: {values[0] if rng.random() < 0.6 else rng.choice(values)}\n"
         text += "  rules:\n" + "".join(f"  - {random_rule(rng)}\n" for _ in range(rng.randint(1, 2)))
     return text
 
@@ -65,7 +66,7 @@ def test_generated_rule_files_get_promtools_verdict(tmp_path):
     rng = random.Random(20261120)
     good = 0
     differences = []
-    for _ in range(400):
+    for _ in range(250):
         text = random_file(rng)
         (tmp_path / "rules.yml").write_text(text)
         theirs, ours = verdicts(tmp_path, tmp_path / "rules.yml")
@@ -74,7 +75,7 @@ def test_generated_rule_files_get_promtools_verdict(tmp_path):
             differences.append(f"{text}promtool: {theirs.stderr}\npetrel: {ours.stderr}")
         if ours.returncode != 0:
             assert re.search(r"rules\.yml:\d+:\d+: ", ours.stderr), ours.stderr
-    assert 80 < good < 320, "both kinds are generated"
+    assert 30 < good < 220, "both kinds are generated"
     assert not differences, f"{len(differences)} differ\n" + "\n----\n".join(differences)
 
 

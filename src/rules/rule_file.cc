@@ -82,10 +82,11 @@ class Reader {
 
   std::optional<int64_t> duration(const Yaml& mapping, std::string_view key) {
     const std::string value = text(mapping, key);
-    if (value.empty()) return std::nullopt;
+    const Yaml* node = mapping.find(key);
+    if (node == nullptr || node->kind != Yaml::Kind::Scalar) return std::nullopt;
     const core::Result<int64_t> duration_ms = core::parse_duration_ms(value);
     if (duration_ms) return *duration_ms;
-    error(*mapping.find(key), fmt::format("{}: {}", key, duration_ms.error().message));
+    error(*node, fmt::format("{}: {}", key, duration_ms.error().message));
     return std::nullopt;
   }
 

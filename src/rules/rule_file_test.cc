@@ -126,6 +126,7 @@ TEST_CASE("errors name file, line and column") {
         "r.yml:3:3: unknown field \"rulez\" in group");
   CHECK(first_error("alerts: []\n") == "r.yml:1:1: unknown field \"alerts\" in rule file");
   CHECK(first_error(rule_with("    for: soon\n")).starts_with("r.yml:6:10: for: "));
+  CHECK(first_error(rule_with("    for: ''\n")).starts_with("r.yml:6:10: for: "));
   CHECK(first_error(rule_with("    annotation: {}\n")) ==
         "r.yml:6:5: unknown field \"annotation\" in rule");
   CHECK(first_error(rule_with("    labels: [a]\n")) ==
