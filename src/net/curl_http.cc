@@ -1,7 +1,7 @@
 // One HTTP request through libcurl.
 
 #include "core/text.h"
-#include "net/curl_transfer.h"
+#include "net/curl_transfer_impl.h"
 
 #include <fmt/format.h>
 #include <string_view>

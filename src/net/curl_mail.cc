@@ -1,7 +1,7 @@
 // One mail through libcurl. What the server answers to which command is taken from
 // curl's trace, because curl's own result tells only the last code.
 
-#include "net/curl_transfer.h"
+#include "net/curl_transfer_impl.h"
 #include "net/smtp.h"
 
 #include <algorithm>

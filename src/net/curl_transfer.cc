@@ -1,4 +1,4 @@
-#include "net/curl_transfer.h"
+#include "net/curl_transfer_impl.h"
 
 namespace net {
 

@@ -1,6 +1,6 @@
 #include "net/curl_transport.h"
 
-#include "net/curl_transfer.h"
+#include "net/curl_transfer_impl.h"
 
 #include <algorithm>
 #include <atomic>
