@@ -1,5 +1,7 @@
 #include "app/commands.h"
 
+#include "app/agent_command.h"
+#include "app/register_command.h"
 #include "app/route_command.h"
 
 #include <array>
@@ -7,9 +9,16 @@
 namespace app {
 namespace {
 
+int run_agent_command(const std::vector<std::string>& arguments) {
+  if (!arguments.empty() && arguments[0] == "register") {
+    return run_register({arguments.begin() + 1, arguments.end()});
+  }
+  return run_agent(arguments);
+}
+
 constexpr std::array kCommands = {
     Command{"check", "check configuration and rule files", run_check},
-    Command{"agent", "collect here, store elsewhere", nullptr},
+    Command{"agent", "collect here, store elsewhere", run_agent_command},
     Command{"alert", "list, show, explain and acknowledge alerts", nullptr},
     Command{"backtest", "replay a rule over stored data", nullptr},
     Command{"backup", "copy the data folder while serving", nullptr},
