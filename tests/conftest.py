@@ -33,6 +33,11 @@ LAST_PORT = 31999
 _next_port = FIRST_PORT + os.getpid() * 17 % 9000
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "conformance: needs current peers or public test data beside the checkout; "
+                                       "./gates conformance runs it, ./test does not")
+
+
 def free_port() -> int:
     global _next_port
     for _ in range(LAST_PORT - FIRST_PORT):

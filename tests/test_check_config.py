@@ -159,12 +159,12 @@ def test_web_configurations(tmp_path):
         assert "plain" not in outcome.stderr
 
 
-@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
-@pytest.mark.skipif(not FIXTURES.is_dir(), reason="public fixtures are not beside the checkout")
+@pytest.mark.conformance
 @pytest.mark.parametrize("flags", [[], ["--lint=duplicate-rules", "--lint-fatal"], ["--syntax-only"]], ids=" ".join)
 def test_promtool_comes_to_the_same_verdict(tmp_path, flags):
     """Debian's promtool on its own fixtures: the same exit code on each."""
     different = {}
+    assert FIXTURES.is_dir(), f"the public fixtures are not at {FIXTURES}"
     for source in sorted(FIXTURES.glob("*.yml")):
         shutil.copy(source, tmp_path)
         what = "config" if source.name.startswith("prometheus-config") else "rules"

@@ -46,10 +46,10 @@ def test_openmetrics_cases(verdict):
             assert b"line " in result.stderr and b"column " in result.stderr
 
 
+@pytest.mark.conformance
 def test_openmetrics_cases_beside_the_checkout():
     folder = ROOT.parent / "shared" / "data" / "openmetrics"
-    if not folder.is_dir():
-        pytest.skip("no shared test data here")
+    assert folder.is_dir(), f"the public cases are not at {folder}"
     for case in sorted(folder.iterdir()):
         should_parse = json.loads((case / "test.json").read_text())["shouldParse"]
         result = check("--format=openmetrics", str(case / "metrics"))

@@ -8,14 +8,11 @@ import subprocess
 import time
 
 import pytest
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import AuthResult, LoginPassword
 
-aiosmtpd = pytest.importorskip("aiosmtpd")
-
-from aiosmtpd.controller import Controller  # noqa: E402
-from aiosmtpd.smtp import AuthResult, LoginPassword  # noqa: E402
-
-from conftest import free_port, wait_for  # noqa: E402
-from test_alerting import PAGE_SECONDS_MAX, QUIET_SECONDS, RULES, set_temperature  # noqa: E402
+from conftest import free_port, wait_for
+from test_alerting import PAGE_SECONDS_MAX, QUIET_SECONDS, RULES, set_temperature
 
 PASSWORD = "corréct-horse"
 

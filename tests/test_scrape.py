@@ -2,7 +2,6 @@
 
 import base64
 import json
-import shutil
 import ssl
 import subprocess
 import time
@@ -263,7 +262,6 @@ def test_authentication_reaches_the_target(scraping, targets, tmp_path):
     assert "pass word" not in server.log() and "rotated-token" not in server.log()
 
 
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
 def test_a_certificate_is_verified(scraping, tmp_path):
     subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
                     "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", "key.pem", "-out", "cert.pem"],

@@ -28,7 +28,7 @@ class CurrentPrometheus(Prometheus):
 
 PEERS = [pytest.param(Prometheus, id="debian"),
          pytest.param(CurrentPrometheus, id="current",
-                      marks=pytest.mark.skipif(not CURRENT_PROMETHEUS.exists(), reason="tools/fetch_peers.sh"))]
+                      marks=pytest.mark.conformance)]
 
 
 def lines(*names: str, value: int = 1) -> str:

@@ -17,7 +17,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 # One folder per library keeps it replaceable and its compile time paid once.
 HOMES = {
     "boost/": {"net"},
-    "openssl/": {"net", "alerting", "core", "model"},
+    "openssl/": {"net", "alerting", "core", "model", "config"},
     "curl/": {"net"},
     "zlib.h": {"net", "ingest"},
     "brotli/": {"net"},
@@ -25,8 +25,8 @@ HOMES = {
     "sqlite3.h": {"alertstore"},
     "simdjson.h": {"core"},
     "yaml-cpp/": {"core"},
-    "re2/": {"model", "promql", "templates"},
-    "snappy": {"ingest"},
+    "re2/": {"model", "promql", "templates", "config", "agent"},
+    "snappy": {"ingest", "agent"},
     "zstd.h": {"ingest", "pipeline", "tsdb"},
     "xxhash.h": {"model", "pipeline", "promql", "scrape", "tsdb"},
     "CLI/": {"app"},
