@@ -31,7 +31,6 @@ struct ScrapeJob {
   int64_t timeout_ms = 0;
   int64_t begun_ms = 0;
   int64_t begun_ns = 0;  // monotonic
-  bool in_slow_lane = false;
   bool is_retry = false;
 };
 
@@ -130,6 +129,7 @@ class ScrapeManagerImpl final : public ScrapeManager {
   void begin(const TargetPtr& target, int64_t now_ms, Effects& effects);   // mutex_ held
   void leave_slow_lane(int64_t now_ms, Effects& effects);                  // mutex_ held
   ScrapeJob job_of(const TargetPtr& target, int64_t now_ms) const;         // mutex_ held
+  void plan_fetch(ScrapeJob job, Effects& effects);                        // mutex_ held
   void carry_out(Effects effects);
   void fetch(ScrapeJob job);
   void take_answer(ScrapeAnswer answer);

@@ -666,6 +666,82 @@ TEST_CASE_FIXTURE(Fixture, "a refused connection is tried again where the target
   CHECK(servers.requests.size() >= 3);
 }
 
+namespace {
+
+ScrapeConfig retried_job(const std::string& address, const std::string& backoff) {
+  ScrapeConfig config = job("j", {});
+  config.discoveries = {config::StaticDiscovery{
+      {{.source = "0",
+        .labels = {},
+        .targets = {model::Labels::of({{"__address__", address},
+                                       {"__scrape_timeout__", "1s"},
+                                       {"__scrape_retry_max__", "3"},
+                                       {"__scrape_retry_backoff__", backoff}})}}}}};
+  return config;
+}
+
+}  // namespace
+
+TEST_CASE_FIXTURE(Fixture, "a clock that jumps does not lose a target that waits for its retry") {
+  apply({retried_job("x:1", "2s")});
+  servers.answer = [](const net::FetchRequest&) {
+    return FakeServers::Answer{.error = {core::ErrorCode::Unavailable, "refused"}};
+  };
+  while (servers.requests.empty()) scheduler.run_for(100);
+  scheduler.run_for(500);  // the first try has failed
+  REQUIRE(servers.requests.size() == 1);
+  clock.jump_to_ms(clock.now_ms() + 3'600'000);
+  servers.answer = [](const net::FetchRequest&) { return FakeServers::Answer{.body = "a 1\n"}; };
+  for (int i = 0; i < 4; ++i) interval();
+  CHECK(x("up").ends_with("1 1 1"));
+}
+
+TEST_CASE_FIXTURE(Fixture, "a clock that jumps does not lose the ends of a removed job") {
+  apply({job("j", {"x:1"})});
+  for (int i = 0; i < 2; ++i) interval();
+  apply({});
+  clock.jump_to_ms(clock.now_ms() + 3'600'000);
+  for (int i = 0; i < 3; ++i) interval();
+  CHECK(x("up").ends_with("stale"));
+  CHECK(x("a").ends_with("stale"));
+}
+
+TEST_CASE_FIXTURE(Fixture, "a target that goes while it waits for its retry gets its markers") {
+  apply({retried_job("x:1", "2s")});
+  for (int i = 0; i < 2; ++i) interval();
+  servers.answer = [](const net::FetchRequest&) {
+    return FakeServers::Answer{.error = {core::ErrorCode::Unavailable, "refused"}};
+  };
+  const size_t before = servers.requests.size();
+  while (servers.requests.size() == before) scheduler.run_for(100);
+  scheduler.run_for(500);
+  apply({retried_job("y:1", "2s")});
+  for (int i = 0; i < 4; ++i) interval();
+  CHECK(x("up").ends_with("0 stale"));
+  CHECK(x("a").ends_with("stale"));
+  const std::vector<Point>& points = sink.series[R"(up{instance="x:1",job="j"})"];
+  CHECK(points.back().time_ms - points.front().time_ms < 60'000);
+}
+
+TEST_CASE("a retry in the slow lane gives its place back") {
+  Fixture fixture;
+  fixture.restart(with([](auto& options) { options.slow_in_flight_max = 1; }));
+  fixture.servers.answer = [](const net::FetchRequest&) {
+    return FakeServers::Answer{.never = true};
+  };
+  fixture.apply({retried_job("x:1", "200ms")});
+  for (int i = 0; i < 5; ++i) fixture.interval();
+  REQUIRE(fixture.target().slow_lane);
+  int calls = 0;
+  fixture.servers.answer = [&calls](const net::FetchRequest&) {
+    if (++calls == 1) return FakeServers::Answer{.status = 503};
+    return FakeServers::Answer{.body = "a 1\n"};
+  };
+  for (int i = 0; i < 5; ++i) fixture.interval();
+  CHECK(calls >= 5);
+  CHECK(fixture.x("up").ends_with("1 1 1 1"));
+}
+
 TEST_CASE_FIXTURE(Fixture, "honor_scrape_time stamps with the beginning of the scrape") {
   restart(with([](auto& options) { options.honor_scrape_time = true; }));
   apply({job("j", {"x:1"})});

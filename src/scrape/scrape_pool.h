@@ -45,6 +45,7 @@ struct ScrapeTarget {
   // A scrape is begun and its samples are not handed over yet: `series` is that scrape's.
   bool is_busy = false;
   bool waits_for_lane = false;
+  bool has_lane = false;  // its scrape counts among those of the slow lane, retries included
   bool keys_are_outdated = false;  // to be forgotten before the next scrape
   uint64_t timer = 0;              // tells its entry in the timer heap from older ones
   int64_t stale_ms = 0;            // of the stale markers, while ending
@@ -73,7 +74,7 @@ struct Feed {
   bool is_retired = false;
 };
 
-// Counts its requests, so that the last one is not the one that destroys it.
+// Counts its requests from when they are planned: their threads must not destroy it.
 struct Client {
   std::unique_ptr<net::HttpClient> http;
   std::atomic<uint32_t> in_flight = 0;

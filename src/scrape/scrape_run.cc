@@ -105,17 +105,17 @@ void ScrapeManagerImpl::notice_clock_jump(int64_t now_ms) {
   clock_offset_ms_ = offset_ms;
   core::log_warn("scrape", "the wall clock has jumped, scrapes take their new slots",
                  {{"milliseconds", std::to_string(jump_ms)}});
-  timers_ = {};
   for (const auto& [name, pool] : pools_) {
-    for (const auto& [key, target] : pool->targets) {
-      target->schedule.restart(now_ms);
-      if (!target->is_busy || target->waits_for_lane) {
-        set_timer(target, target->schedule.next_slot_ms());
-      }
-    }
-    for (const auto& [key, target] : pool->ending) {
-      if (!target->is_busy) set_timer(target, now_ms);
-    }
+    for (const auto& [key, target] : pool->targets) target->schedule.restart(now_ms);
+  }
+  auto timers = std::exchange(timers_, {});
+  for (; !timers.empty(); timers.pop()) {
+    const auto& [due_ms, generation, target] = timers.top();
+    if (generation != target->timer) continue;
+    // Retries and ends, also of jobs that are gone, have no slots to wait for.
+    const bool waits_for_slot =
+        target->state == TargetState::Active && (!target->is_busy || target->waits_for_lane);
+    set_timer(target, waits_for_slot ? target->schedule.next_slot_ms() : now_ms);
   }
 }
 
@@ -134,18 +134,18 @@ void ScrapeManagerImpl::on_due(const TargetPtr& target, int64_t now_ms, Effects&
     effects.answers.push_back(std::move(answer));
     return;
   }
+  if (target->is_busy) {  // the retry of a scrape, which has to end before the target can
+    ScrapeJob job = job_of(target, now_ms);
+    job.is_retry = true;
+    plan_fetch(std::move(job), effects);
+    return;
+  }
   if (target->state == TargetState::Ending) {
     target->is_busy = true;
     ++busy_;
     effects.answers.push_back({.job = job_of(target, now_ms),
                                .kind = ScrapeAnswer::Kind::End,
                                .response = net::FetchResponse{}});
-    return;
-  }
-  if (target->is_busy) {  // the retry of a scrape
-    ScrapeJob job = job_of(target, now_ms);
-    job.is_retry = true;
-    effects.fetches.push_back(std::move(job));
     return;
   }
   begin(target, now_ms, effects);
@@ -173,10 +173,9 @@ void ScrapeManagerImpl::begin(const TargetPtr& target, int64_t now_ms, Effects& 
       return;
     }
     ++slow_in_flight_;
+    target->has_lane = true;
   }
-  ScrapeJob job = job_of(target, now_ms);
-  job.in_slow_lane = target->schedule.is_slow();
-  effects.fetches.push_back(std::move(job));
+  plan_fetch(job_of(target, now_ms), effects);
 }
 
 void ScrapeManagerImpl::leave_slow_lane(int64_t now_ms, Effects& effects) {
@@ -188,9 +187,8 @@ void ScrapeManagerImpl::leave_slow_lane(int64_t now_ms, Effects& effects) {
     target->waits_for_lane = false;
     ++target->timer;
     ++slow_in_flight_;
-    ScrapeJob job = job_of(target, now_ms);
-    job.in_slow_lane = true;
-    effects.fetches.push_back(std::move(job));
+    target->has_lane = true;
+    plan_fetch(job_of(target, now_ms), effects);
     return;
   }
 }
@@ -203,6 +201,12 @@ ScrapeJob ScrapeManagerImpl::job_of(const TargetPtr& target, int64_t now_ms) con
           .timeout_ms = target->schedule.options().timeout_ms,
           .begun_ms = now_ms,
           .begun_ns = parts_.clock.monotonic_ns()};
+}
+
+// Counted from here on, so that a reload does not take the client for idle.
+void ScrapeManagerImpl::plan_fetch(ScrapeJob job, Effects& effects) {
+  if (job.client) ++job.client->in_flight;
+  effects.fetches.push_back(std::move(job));
 }
 
 void ScrapeManagerImpl::carry_out(Effects effects) {
@@ -226,15 +230,15 @@ void ScrapeManagerImpl::fetch(ScrapeJob job) {
       .timeout_ms = job.timeout_ms,
       .body_size_max = settings.body_size_max};
   const std::shared_ptr<Client> client = job.client;
-  ++client->in_flight;
-  client->http->fetch(std::move(request), [this, gate = gate_, client, job = std::move(job)](
+  client->http->fetch(std::move(request), [this, gate = gate_, job = std::move(job)](
                                               Result<net::FetchResponse> response) mutable {
     const Gate::Pass pass(*gate);
-    if (pass) {
-      const int64_t ended_ns = parts_.clock.monotonic_ns();
-      take_answer({.job = std::move(job), .response = std::move(response), .ended_ns = ended_ns});
-    }
-    --client->in_flight;
+    if (!pass) return;  // stop() holds the client
+    const int64_t ended_ns = parts_.clock.monotonic_ns();
+    // The answer takes the hold of the client along: the last one must not be let go here,
+    // on a thread of the client's own.
+    --job.client->in_flight;
+    take_answer({.job = std::move(job), .response = std::move(response), .ended_ns = ended_ns});
   });
 }
 
@@ -483,7 +487,7 @@ void ScrapeManagerImpl::publish(std::vector<ScrapeAnswer>& answers) {
         continue;
       }
       if (!answer.decided) target->schedule.answered(answer.end, now_ms);
-      if (answer.job.in_slow_lane) leave_slow_lane(now_ms, effects);
+      if (std::exchange(target->has_lane, false)) leave_slow_lane(now_ms, effects);
       if (target->last_scrape_ms != 0) {
         if (target->interval_lengths == nullptr) {
           target->interval_lengths = &interval_histogram(target->schedule.options().interval_ms);
