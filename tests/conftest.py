@@ -27,10 +27,15 @@ import wire
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BINARY = pathlib.Path(os.environ.get("PETREL_BIN", ROOT / "build/release/petrel"))
 
-# Ports are taken from here up, below the range that the kernel hands out to clients.
-FIRST_PORT = 21000
-LAST_PORT = 31999
-_next_port = FIRST_PORT + os.getpid() * 17 % 9000
+# Ports are taken from here up, below the range that the kernel hands out to clients. Test
+# processes that run side by side have a share each.
+PORTS_BEGIN, PORTS_END = 21000, 32000
+_workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+_worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+_share = (PORTS_END - PORTS_BEGIN) // _workers
+FIRST_PORT = PORTS_BEGIN + _worker * _share
+LAST_PORT = FIRST_PORT + _share - 1
+_next_port = FIRST_PORT + os.getpid() * 17 % _share
 
 
 def pytest_configure(config):

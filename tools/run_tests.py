@@ -126,6 +126,10 @@ def count_pytest(report: pathlib.Path) -> Tally:
     return tally
 
 
+# The tests mostly wait for what they have started.
+BLACKBOX_WORKERS = 4
+
+
 def blackbox() -> Tally:
     problem = build_release()
     if problem:
@@ -133,6 +137,7 @@ def blackbox() -> Tally:
     report = REPORTS / "blackbox.xml"
     report.unlink(missing_ok=True)
     status = run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--durations=5", "-m", "not conformance",
+                  "-n", str(BLACKBOX_WORKERS), "--dist", "loadfile",
                   f"--junitxml={report}", "tests"], timeout=PART_SECONDS_MAX)
     if not report.exists():
         return failed(f"blackbox: pytest wrote no report (exit status {status})")
