@@ -2,6 +2,7 @@
 
 #include "discovery/refresh_loop.h"
 #include "discovery/target_groups.h"
+#include "net/client_url.h"
 #include "net/http_client.h"
 #include "net/http_response.h"
 
@@ -33,9 +34,25 @@ std::string seconds_text(int64_t duration_ms) {
   return text;
 }
 
+// For logs and the API: neither the password nor what may be a token in the query.
+std::string shown_url(const std::string& url) {
+  const std::string shown = net::hide_password(url);
+  const size_t query = shown.find('?');
+  return query == std::string::npos ? shown : shown.substr(0, query) + "?***";
+}
+
+// The client's errors begin with the URL.
+core::Error without_query(core::Error error, const std::string& url) {
+  const std::string whole = net::hide_password(url);
+  if (const size_t at = error.message.find(whole); at != std::string::npos) {
+    error.message.replace(at, whole.size(), shown_url(url));
+  }
+  return error;
+}
+
 core::Result<Refreshed> read_answer(const core::Result<net::FetchResponse>& response,
                                     const std::string& url) {
-  if (!response) return tl::unexpected(response.error());
+  if (!response) return tl::unexpected(without_query(response.error(), url));
   if (response->status != 200) {
     return core::fail(ErrorCode::Unavailable, "server returned HTTP status {} {}", response->status,
                       net::status_reason(response->status));
@@ -47,7 +64,7 @@ core::Result<Refreshed> read_answer(const core::Result<net::FetchResponse>& resp
                       content_type.value_or(""));
   }
   Refreshed refreshed;
-  refreshed.groups = TRY(parse_target_groups_json(response->body, url));
+  refreshed.groups = TRY(parse_target_groups_json(response->body, shown_url(url)));
   add_label(refreshed.groups, "__meta_url", url);
   return refreshed;
 }

@@ -55,10 +55,11 @@ struct QuietLog {
 
 struct HttpRun : testing::ProviderRun {
   std::shared_ptr<ScriptedClient::Script> script = std::make_shared<ScriptedClient::Script>();
+  std::string url = "http://sd/targets";
 
   void begin() {
     config::HttpDiscovery config;
-    config.url = "http://sd/targets";
+    config.url = url;
     config.refresh_interval_ms = 1'500;
     start(make_http_provider(config, "job/1", parts, std::make_unique<ScriptedClient>(script)));
     scheduler.run_due();
@@ -117,6 +118,25 @@ TEST_CASE("errors keep the list, and what is gone from it goes") {
   CHECK(run.provider->status().last_error.empty());
   CHECK(run.addresses("http://sd/targets:0") == "c:1");
   CHECK(run.addresses("http://sd/targets:1") == "none");
+}
+
+TEST_CASE("errors show neither the URL's password nor its query") {
+  const QuietLog quiet;
+  HttpRun run;
+  run.url = "http://u:pw@sd/targets?token=pw";
+  auto& answers = run.script->answers;
+  answers.emplace_back(answer(200, "application/json", "junk"));
+  answers.emplace_back(core::fail(core::ErrorCode::Unavailable,
+                                  "Get \"http://u:***@sd/targets?token=pw\": refused"));
+  answers.emplace_back(answer(200, "application/json", R"([{"targets": ["a:1"]}])"));
+  run.begin();
+  CHECK(run.provider->status().last_error.starts_with("http://u:***@sd/targets?***: "));
+  run.scheduler.run_for(1'500);
+  CHECK(run.provider->status().last_error == "Get \"http://u:***@sd/targets?***\": refused");
+  run.scheduler.run_for(1'500);
+  CHECK(run.script->requests.back().url == run.url);
+  CHECK(run.groups["http://u:***@sd/targets?***:0"].labels ==
+        model::Labels::of({{"__meta_url", run.url}}));
 }
 
 TEST_CASE("a provider goes while its request is in flight") {
