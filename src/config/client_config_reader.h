@@ -66,7 +66,7 @@ inline constexpr auto kOAuth2Fields = join_fields(
         Field{.key = "client_secret_file", .flags = kPath},
         Field{.key = "client_secret_ref", .flags = kNotBuilt},
         Field{.key = "scopes", .type = Type::List},
-        Field{.key = "token_url", .flags = kShown},
+        Field{.key = "token_url", .flags = kShown | kUrlText},
         Field{.key = "endpoint_params", .type = Type::Map},
         Field{.key = "tls_config", .type = Type::Mapping, .table = &kTlsTable},
     },

@@ -35,6 +35,18 @@ TEST_CASE("an empty file is a valid configuration with Prometheus's defaults") {
   }
 }
 
+TEST_CASE("no URL is shown with its password") {
+  const PrometheusConfig config = good(
+      "scrape_configs:\n"
+      "- job_name: a\n"
+      "  proxy_url: http://u:pw@proxy\n"
+      "  http_sd_configs: [{url: 'http://u:pw@sd/'}]\n"
+      "- job_name: b\n"
+      "  oauth2: {client_id: c, token_url: 'http://u:pw@token/'}\n");
+  CHECK(config.effective_yaml.find("pw") == std::string::npos);
+  CHECK(config.effective_yaml.find("token_url: http://u:xxxxx@token/\n") != std::string::npos);
+}
+
 TEST_CASE("a scrape inherits from global what it does not say itself") {
   const PrometheusConfig config = good(
       "global: {scrape_interval: 5s, sample_limit: 7, body_size_limit: 1MB,\n"

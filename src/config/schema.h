@@ -45,6 +45,7 @@ enum FieldFlag : uint32_t {
   kOptional = 8,    // a mapping that is there only when it is written; shown even if empty
   kFlow = 16,       // a list shown as [a, b]
   kIfWritten = 32,  // shown only if it was written
+  kUrlText = 64,    // a text that may be a URL: shown without its password
 };
 
 struct Table;

@@ -210,7 +210,11 @@ class Writer {
         }
         [[fallthrough]];
       default:
-        text(value.text, indent, place);
+        if (value.field != nullptr && (value.field->flags & kUrlText) != 0) {
+          text(hide_password(value.text), indent, place);
+        } else {
+          text(value.text, indent, place);
+        }
     }
   }
 
