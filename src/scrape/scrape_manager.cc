@@ -238,16 +238,17 @@ void ScrapeManagerImpl::stop() {
   }
   writer_.stop();
 
-  // Pools and targets refer to each other.
-  std::map<std::string, PoolPtr, std::less<>> pools;
+  // Pools and targets refer to each other, also those of removed jobs that were to end.
+  std::set<PoolPtr> pools;
   {
     const std::lock_guard lock(mutex_);
-    pools.swap(pools_);
-    timers_ = {};
+    for (const auto& [name, pool] : pools_) pools.insert(pool);
+    for (; !timers_.empty(); timers_.pop()) pools.insert(timers_.top().target->pool);
+    pools_.clear();
     slow_waiting_.clear();
     retired_clients_.clear();
   }
-  for (const auto& [name, pool] : pools) {
+  for (const PoolPtr& pool : pools) {
     pool->targets.clear();
     pool->ending.clear();
   }

@@ -706,6 +706,16 @@ TEST_CASE_FIXTURE(Fixture, "a clock that jumps does not lose the ends of a remov
   CHECK(x("a").ends_with("stale"));
 }
 
+// The memory checker tells.
+TEST_CASE_FIXTURE(Fixture, "targets of a removed job are let go when scraping stops") {
+  apply({job("j", {"x:1"})});
+  interval();
+  apply({});
+  manager->stop();
+  manager.reset();
+  restart({});
+}
+
 TEST_CASE_FIXTURE(Fixture, "a target that goes while it waits for its retry gets its markers") {
   apply({retried_job("x:1", "2s")});
   for (int i = 0; i < 2; ++i) interval();
