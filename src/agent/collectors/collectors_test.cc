@@ -17,6 +17,7 @@
 #include <fstream>
 #include <iterator>
 #include <mutex>
+#include <sys/stat.h>
 #include <sys/timex.h>
 #include <thread>
 #include <unistd.h>
@@ -135,6 +136,25 @@ TEST_CASE("a source that this host lacks is NotFound, an odd one names file and 
     CHECK(result.error().code == core::ErrorCode::NotFound);
   }
   CHECK(output.text().empty());
+}
+
+TEST_CASE("odd entries of a textfile folder do not hold up the others, large files are whole") {
+  const std::string folder = fmt::format("/tmp/petrel_textfile_test.{}", ::getpid());
+  REQUIRE(::system(("mkdir -p " + folder + "/folder.prom").c_str()) == 0);
+  REQUIRE(::mkfifo((folder + "/pipe.prom").c_str(), 0600) == 0);
+  REQUIRE(::symlink("/dev/zero", (folder + "/zero.prom").c_str()) == 0);
+  std::ofstream(folder + "/good.prom") << "good 1\n";
+  {
+    std::ofstream large(folder + "/large.prom");
+    for (int i = 0; i < 100'000; ++i) large << "large{number=\"" << i << "\"} 1\n";
+  }
+  const auto collector = make_one("textfile", Roots(), {{"textfile.directory", folder}});
+  testing::RecordingOutput output;
+  CHECK(collector->collect(output));
+  CHECK(output.text().find("good 1") != std::string::npos);
+  CHECK(output.text().find("large{number=\"99999\"} 1") != std::string::npos);
+  CHECK(output.text().find("node_textfile_scrape_error 1") != std::string::npos);
+  REQUIRE(::system(("rm -r " + folder).c_str()) == 0);
 }
 
 TEST_CASE("a cpu's counters do not step back, unless the cpu went and came back") {
