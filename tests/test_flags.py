@@ -11,8 +11,22 @@ def test_help_lists_the_flags_and_ends_with_success(tmp_path):
     for flag in ("--config.file", "--web.listen-address", "--storage.tsdb.path", "--storage.tsdb.retention.time",
                  "--query.timeout", "--rules.file", "--alerting.webhook-url", "--alertmanager.config.file",
                  "--collector.host", "--rules.default", "--roles", "--log.level", "--log.format"):
-        assert flag in outcome.stdout, flag
+        assert flag in outcome.stdout.replace("[no-]", ""), flag
     assert list(tmp_path.iterdir()) == [], "asking for help leaves nothing behind"
+
+
+def test_help_is_grouped_and_leaves_the_collectors_to_the_agent(tmp_path):
+    own = run_petrel(tmp_path, "--help").stdout
+    agent = run_petrel(tmp_path, "agent", "--help").stdout
+    for flag in ("collector.cpu", "collector.filesystem.mount-points-exclude", "collector.disable-defaults"):
+        assert re.search(rf"^  --(\[no-\])?{flag}", agent, re.M), flag
+        assert not re.search(rf"^  --(\[no-\])?{flag}", own, re.M), flag
+    assert "petrel agent --help" in own
+    assert re.findall(r"^(\w[\w ]+):$", own, re.M)[:4] == ["Options", "Configuration", "Rules and alerts", "Storage"]
+    assert re.search(r"^  --query.strict +Prom", own, re.M) and "--[no-]collector.host " in own
+    # They are still taken.
+    assert run_petrel(tmp_path, "--no-collector.cpu", "--collector.cpuu").stderr.count("--collector.cpu?") == 1
+    assert run_petrel(tmp_path, "help").stdout == own
 
 
 def test_version_is_printed(tmp_path):

@@ -2,6 +2,7 @@
 
 #include "app/collector_flags.h"
 #include "app/flags.h"
+#include "app/help_format.h"
 #include "app/prometheus_flags.h"
 #include "core/time.h"
 
@@ -73,9 +74,14 @@ void define_web(CLI::App& cli, AgentFlags& flags, Texts& texts) {
 void define_push(CLI::App& cli, AgentFlags& flags, Texts& texts) {
   constexpr auto kGroup = "Push";
   const auto add = [&cli, kGroup](const char* name, auto& target, const char* help) {
-    cli.add_option(name, target, help)->capture_default_str()->group(kGroup);
+    const std::string_view flag = name;
+    const char* const type = flag.ends_with("-file") ? "FILE"
+                             : flag.ends_with("url") ? "URL"
+                                                     : "TEXT";
+    cli.add_option(name, target, help)->type_name(type)->capture_default_str()->group(kGroup);
   };
-  add("--push.url", flags.push_url, "Send what is collected there by remote write.");
+  add("--push.url", flags.push_url,
+      "Send what is collected there by remote write; nothing is sent without it.");
   add("--push.interval", texts.interval, "Time between two rounds that are sent.");
   add("--push.timeout", texts.timeout, "Longest time that a request may take.");
   add("--push.counter-interval", texts.counter_interval,
@@ -96,6 +102,10 @@ void define_push(CLI::App& cli, AgentFlags& flags, Texts& texts) {
                "Take any certificate.")
       ->group(kGroup);
 }
+
+constexpr const char* kCollectorsNote =
+    "Commands: petrel agent register --help.\n"
+    "docs/agent.md has what each flag means beside node_exporter.";
 
 Result<void> judge_unknown(const CLI::App& cli, AgentFlags& flags) {
   const std::vector<std::string> extras = cli.remaining();
@@ -235,9 +245,11 @@ Result<AgentFlagsOutcome> parse_agent_flags(const std::vector<std::string>& argu
                "petrel agent");
   cli.set_help_flag("-h,--help", "Print this help and exit.");
   cli.allow_extras();
+  cli.formatter(std::make_shared<HelpFormat>());
+  cli.footer(kCollectorsNote);
   define_web(cli, flags, texts);
   define_push(cli, flags, texts);
-  add_collector_flags(cli, collectors);
+  add_collector_flags(cli, collectors, HelpOfCollectors::Shown);
   std::vector<std::string> reversed = split_empty_values(arguments);
   std::reverse(reversed.begin(), reversed.end());
   try {

@@ -49,6 +49,9 @@ int run_check(const std::vector<std::string>& arguments) {
   for (const Check& check : kChecks) {
     if (check.what == what) return check.run({arguments.begin() + 1, arguments.end()});
   }
+  if (!what.empty()) {
+    std::fprintf(stderr, "petrel check: nothing is called \"%s\"\n", arguments[0].c_str());
+  }
   std::fputs(kUsageText, stderr);
   return 2;
 }

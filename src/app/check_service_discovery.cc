@@ -33,7 +33,9 @@ constexpr const char* kUsageText =
     "usage: petrel check service-discovery [--timeout=30s] FILE JOB\n"
     "\n"
     "Prints what discovery finds for the job, and what relabelling makes of it, as JSON.\n"
-    "Ends when every source has answered, or after the timeout.\n";
+    "Ends when every source has answered, or after the timeout.\n"
+    "\n"
+    "Exit code: 0 fine, 1 bad file or unknown job, 2 wrong usage.\n";
 
 struct Options {
   int64_t timeout_ms = kTimeoutMs;

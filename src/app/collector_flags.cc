@@ -43,13 +43,16 @@ std::string names_of(std::string_view setting) {
 
 }  // namespace
 
-void add_collector_flags(CLI::App& cli, CollectorFlags& flags) {
-  constexpr auto kGroup = "Collectors";
+void add_collector_flags(CLI::App& cli, CollectorFlags& flags, HelpOfCollectors help_of) {
+  const bool is_hidden = help_of == HelpOfCollectors::Hidden;
+  // CLI11 does not show a group without a name.
+  const std::string group = is_hidden ? "" : "Collectors";
+  const std::string settings_group = is_hidden ? "" : "Settings of collectors";
+  const std::string unbuilt_group = is_hidden ? "" : "Collectors that are not built";
   cli.add_flag("--collector.disable-defaults", flags.disable_defaults,
                "Switch every collector off that no flag switches on.")
-      ->group(kGroup);
-  const auto add_switch = [&cli, &flags, kGroup](const std::string& name, const std::string& help,
-                                                 bool is_built) {
+      ->group(group);
+  const auto add_switch = [&](const std::string& name, const std::string& help, bool is_built) {
     cli.add_flag_function(
            "--collector." + name + ",!--no-collector." + name,
            [&flags, name, is_built](int64_t count) {
@@ -57,14 +60,14 @@ void add_collector_flags(CLI::App& cli, CollectorFlags& flags) {
              if (!is_built && count > 0) flags.unbuilt.push_back(name);
            },
            help)
-        ->group(kGroup);
+        ->group(is_built ? group : unbuilt_group);
   };
   for (const agent::CollectorInfo& collector : agent::collector_table()) {
     add_switch(std::string(collector.name),
-               collector.is_default ? "On unless switched off." : "Off unless switched on.", true);
+               collector.is_default ? "On by default." : "Off by default.", true);
   }
   for (const std::string_view name : agent::unbuilt_collectors()) {
-    add_switch(std::string(name), "Accepted; not built.", false);
+    add_switch(std::string(name), "Accepted, without effect.", false);
   }
   for (const agent::SettingInfo& setting : agent::setting_table()) {
     const std::string name(setting.name);
@@ -73,7 +76,7 @@ void add_collector_flags(CLI::App& cli, CollectorFlags& flags) {
       cli.add_flag_function(
              "--collector." + name + ",!--no-collector." + name,
              [&flags, name](int64_t count) { flags.switches[name] = count > 0; }, help)
-          ->group(kGroup);
+          ->group(settings_group);
       continue;
     }
     cli.add_option_function<std::string>(
@@ -89,7 +92,7 @@ void add_collector_flags(CLI::App& cli, CollectorFlags& flags) {
         ->default_str(std::string(setting.default_text))
         ->trigger_on_parse()
         ->allow_extra_args(false)
-        ->group(kGroup);
+        ->group(settings_group);
   }
 }
 

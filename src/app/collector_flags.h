@@ -25,9 +25,12 @@ struct CollectorFlags {
   std::vector<std::string> unbuilt;  // collectors that were asked for and do not exist
 };
 
+// `petrel --help` leaves these flags to `petrel agent --help`.
+enum class HelpOfCollectors { Shown, Hidden };
+
 // --collector.<name>, --no-collector.<name>, --collector.disable-defaults, and
 // --collector.<name>.<setting>. `flags` must outlive the parse.
-void add_collector_flags(CLI::App& cli, CollectorFlags& flags);
+void add_collector_flags(CLI::App& cli, CollectorFlags& flags, HelpOfCollectors help_of);
 
 // Adds what was given.
 void apply(const CollectorFlags& flags, agent::CollectorOptions& options);

@@ -17,8 +17,9 @@ int run_agent_command(const std::vector<std::string>& arguments) {
 }
 
 constexpr std::array kCommands = {
-    Command{"check", "check configuration and rule files", run_check},
-    Command{"agent", "collect here, store elsewhere", run_agent_command},
+    Command{"check", "check configuration, rule files, metrics", run_check},
+    Command{"agent", "this host's metrics only: serve or push them; register targets",
+            run_agent_command},
     Command{"alert", "list, show, explain and acknowledge alerts", nullptr},
     Command{"backtest", "replay a rule over stored data", nullptr},
     Command{"backup", "copy the data folder while serving", nullptr},

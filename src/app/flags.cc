@@ -1,6 +1,7 @@
 #include "app/flags.h"
 
 #include "app/collector_flags.h"
+#include "app/help_format.h"
 #include "app/prometheus_flags.h"
 #include "core/time.h"
 
@@ -41,6 +42,35 @@ void add_duration(Definition& all, const std::string& name, int64_t& target,
           .first->second;
   all.cli.add_option("--" + name, flag.text, help)->type_name("DURATION")->capture_default_str();
 }
+
+// Where --help shows a flag, by how its name begins; the first that fits.
+constexpr std::pair<std::string_view, std::string_view> kGroups[] = {
+    {"config.", "Configuration"},
+    {"rules.default", "This host"},
+    {"rules.", "Rules and alerts"},
+    {"alert", "Rules and alerts"},
+    {"web.", "Web"},
+    {"storage.", "Storage"},
+    {"query.", "Queries"},
+    {"scrape.", "Scraping"},
+    {"collector.", "This host"},
+};
+
+void group_flags(CLI::App& cli) {
+  for (CLI::Option* option : cli.get_options()) {
+    for (const auto& [prefix, group] : kGroups) {
+      if (!option->get_lnames().front().starts_with(prefix)) continue;
+      option->group(std::string(group));
+      break;
+    }
+  }
+}
+
+constexpr const char* kCollectorFlagsNote =
+    "Flags of the host collector (--collector.NAME, --no-collector.NAME,\n"
+    "--collector.disable-defaults and the collectors' settings) are those of\n"
+    "petrel agent --help. Flags of Prometheus without effect here are accepted with a\n"
+    "warning.";
 
 // A switch that tells "not given" from yes and no.
 void add_choice(CLI::App& cli, const std::string& name, std::optional<bool>& target,
@@ -95,7 +125,7 @@ void define_rest(Definition& all, Flags& flags) {
   add_duration(all, "storage.tsdb.out-of-order-time-window", flags.out_of_order_window_ms,
                "How much older than the newest sample a sample may be.", true);
   cli.add_option("--storage.tsdb.series-limit", flags.series_max,
-                 "Most series with recent samples; above it new ones are refused (0: no limit).")
+                 "Most series with recent samples; above it new ones are refused;\n0: no limit.")
       ->capture_default_str();
   add_duration(all, "query.lookback-delta", flags.lookback_ms,
                "How far back an instant selector looks for a sample.");
@@ -103,7 +133,7 @@ void define_rest(Definition& all, Flags& flags) {
   cli.add_option("--query.max-concurrency", flags.query_concurrency,
                  "Most queries that are worked on at a time.")
       ->capture_default_str()
-      ->check(CLI::Range(1U, 1024U));
+      ->check(CLI::Range(1U, 1024U).description(""));
   cli.add_option("--query.max-samples", flags.query_samples_max,
                  "Most samples that one query may hold in memory.")
       ->capture_default_str();
@@ -111,20 +141,20 @@ void define_rest(Definition& all, Flags& flags) {
                "Prometheus's PromQL only: no dotted metric names, no bare {{ label }}.");
   cli.add_option("--enable-feature", flags.features,
                  "Comma-separated features of Prometheus: promql-delayed-name-removal,\n"
-                 "auto-reload-config; with --query.strict also promql-experimental-functions, "
-                 "promql-duration-expr.")
+                 "auto-reload-config; with --query.strict also\n"
+                 "promql-experimental-functions, promql-duration-expr.")
       ->delimiter(',');
   cli.add_option("--alertmanager.config.file", flags.alertmanager_config_file,
-                 "Alertmanager configuration file: route and receivers.")
+                 "Alertmanager configuration file: where alerts go (docs/alertmanager.md).")
       ->type_name("FILE");
   cli.add_option("--alerting.webhook-url", flags.webhook_url,
                  "Send every alert to this webhook (Alertmanager's JSON).")
       ->type_name("URL");
   cli.add_option("--roles", flags.roles,
-                 "Comma-separated: all, or some of collector, storage, querier, ruler, notifier.")
+                 "Comma-separated: all, or some of collector, storage, querier, ruler,\nnotifier.")
       ->capture_default_str();
   cli.add_flag("--scrape.honor-scrape-time", flags.honor_scrape_time,
-               "Samples get the time at which their scrape began, instead of that of its slot.");
+               "Samples get the time at which their scrape began, instead of that of\nits slot.");
   add_duration(all, "scrape.discovery-reload-interval", flags.discovery_reload_interval_ms,
                "How often changes of service discovery are taken over at most.");
   add_choice(cli, "collector.host", flags.collector_host,
@@ -243,9 +273,12 @@ core::Result<FlagsOutcome> parse_flags(const std::vector<std::string>& arguments
   Definition all;
   all.cli.set_help_flag("-h,--help", "Print this help and exit.");
   all.cli.allow_extras();
+  all.cli.formatter(std::make_shared<HelpFormat>());
+  all.cli.footer(kCollectorFlagsNote);
   define_rest(all, flags);
   define_web(all, flags);
-  add_collector_flags(all.cli, all.collectors);
+  group_flags(all.cli);
+  add_collector_flags(all.cli, all.collectors, HelpOfCollectors::Hidden);
 
   // CLI11 takes the arguments from the back.
   std::vector<std::string> reversed = split_empty_values(arguments);

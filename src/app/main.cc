@@ -21,6 +21,7 @@ namespace {
 
 constexpr int kFailed = 1;
 constexpr int kUsage = 2;
+constexpr size_t kLineWidth = 70;
 
 // Signals are taken by sigwait() in main(), so no thread ever runs a handler.
 sigset_t block_signals() {
@@ -52,7 +53,7 @@ void log_started(const app::Node& node) {
   core::log_info("rules",
                  is_heard ? "rules are evaluated"
                           : "rules are evaluated, their alerts are shown and sent to nobody; "
-                            "--alerting.webhook-url sends them",
+                            "--alertmanager.config.file or --alerting.webhook-url sends them",
                  {{"rules", rules}});
 }
 
@@ -102,11 +103,17 @@ int serve(app::Flags flags) {
 
 std::string command_list() {
   std::string text = "\nCommands (petrel COMMAND --help):\n";
+  std::string unbuilt;
   for (const app::Command& command : app::command_table()) {
-    text += fmt::format("  {:<12}{}{}\n", command.name, command.what,
-                        command.run == nullptr ? " (not built yet)" : "");
+    if (command.run != nullptr) {
+      text += fmt::format("  {:<12}{}\n", command.name, command.what);
+    } else {
+      const bool is_wide = unbuilt.size() - (unbuilt.rfind('\n') + 1) > kLineWidth;
+      unbuilt += unbuilt.empty() ? "" : is_wide ? ",\n  " : ", ";
+      unbuilt += command.name;
+    }
   }
-  return text;
+  return text + "\nReserved for commands that are not built yet:\n  " + unbuilt + "\n";
 }
 
 }  // namespace
@@ -114,6 +121,8 @@ std::string command_list() {
 int main(int argc, char** argv) {
   std::vector<std::string> arguments(argv + 1, argv + argc);
   if (!arguments.empty() && arguments[0] == "serve") arguments.erase(arguments.begin());
+  if (arguments == std::vector<std::string>{"help"}) arguments = {"--help"};
+  if (arguments == std::vector<std::string>{"version"}) arguments = {"--version"};
   if (!arguments.empty() && !arguments[0].starts_with("-")) {
     const app::Command* command = app::find_command(arguments[0]);
     if (command == nullptr) {

@@ -1,5 +1,6 @@
 #include "app/register_command.h"
 
+#include "app/help_format.h"
 #include "core/file_system.h"
 #include "core/json_writer.h"
 #include "core/log.h"
@@ -280,6 +281,10 @@ int run_register(const std::vector<std::string>& arguments) {
       "petrel agent register"};
   RegisterFlags flags;
   cli.set_help_flag("-h,--help", "Print this help and exit.");
+  cli.formatter(std::make_shared<HelpFormat>());
+  cli.footer(
+      "One of --etcd.endpoint and --zookeeper.server is needed. docs/discovery.md has the\n"
+      "fields and examples.");
   define_stores(cli, flags);
   define_entry(cli, flags);
   // CLI11 takes the arguments from the back.

@@ -24,7 +24,9 @@ constexpr const char* kUsageText =
     "\n"
     "test prints the receivers that an alert with these labels goes to, in order, as amtool\n"
     "config routes test does; with --verify.receivers the exit code is 1 when they are others.\n"
-    "show prints the routing tree.\n";
+    "show prints the routing tree.\n"
+    "\n"
+    "Exit code: 0 fine, 1 bad file or other receivers, 2 wrong usage.\n";
 
 struct Options {
   std::string action;
@@ -59,7 +61,8 @@ std::optional<Options> parse(const std::vector<std::string>& arguments) {
       }
       options.labels.emplace_back(argument.substr(0, equals), std::move(value));
     } else {
-      std::fprintf(stderr, "petrel route: \"%s\" is not understood\n", argument.c_str());
+      std::fprintf(stderr, "petrel route: \"%s\": expected test, show, a flag or LABEL=VALUE\n",
+                   argument.c_str());
       return std::nullopt;
     }
   }
