@@ -199,9 +199,10 @@ Result<void> reload(Node& node) {
     LoadedFiles fresh = TRY(load_files(node.flags, node.files));
     if (node.scrapes) TRY(apply_scrapes(node, fresh.config));
     if (node.rules) {
-      Result<void> rules = node.rules->load(
-          fresh.rule_files, fresh.config.global.evaluation_interval_ms,
-          fresh.config.global.rule_query_offset_ms, fresh.config.global.external_labels);
+      Result<void> rules =
+          node.rules->load(fresh.rule_files, fresh.config.global.evaluation_interval_ms,
+                           fresh.config.global.rule_query_offset_ms,
+                           fresh.config.global.external_labels, fresh.config.alert_relabel_rules);
       if (!rules) {
         // All or nothing; what could be applied before can be applied again.
         if (node.scrapes) TRY(apply_scrapes(node, node.loaded.config));

@@ -128,6 +128,7 @@ Result<void> start_ruler(Node& node) {
   options.lookback_ms = node.flags.lookback_ms;
   options.external_url = external_url(node);
   options.external_labels = node.loaded.config.global.external_labels;
+  options.alert_relabel_rules = node.loaded.config.alert_relabel_rules;
   options.strict = node.flags.query_strict;
   rules::RuleManagerParts parts{.query = rules::engine_query(*node.promql, options.tenant),
                                 .check_expression = rules::engine_check(*node.promql),

@@ -37,8 +37,10 @@ constexpr Table kAlertmanagerTable{"alertmanagers", kAlertmanagerFields};
 
 constexpr std::array kAlertingFields = {
     relabel_field("alert_relabel_configs"),
+    // Not built: alerts go out by an Alertmanager configuration of our own.
     Field{.key = "alertmanagers",
           .type = Type::List,
+          .flags = kNotBuilt,
           .element = Type::Mapping,
           .table = &kAlertmanagerTable},
 };
@@ -67,11 +69,10 @@ constexpr Field scrape_list(std::string_view key) {
   return {.key = key, .type = Type::List, .element = Type::Mapping, .table = &kScrapeTable};
 }
 
-// `alerting` is not built: alerts go out by an Alertmanager configuration of our own.
 constexpr std::array kTopFields = {
     Field{.key = "global", .type = Type::Mapping, .flags = kShown, .table = &kGlobalTable},
     Field{.key = "runtime", .type = Type::Mapping, .flags = kNotBuilt, .table = &kRuntimeTable},
-    Field{.key = "alerting", .type = Type::Mapping, .flags = kNotBuilt, .table = &kAlertingTable},
+    Field{.key = "alerting", .type = Type::Mapping, .table = &kAlertingTable},
     Field{.key = "rule_files", .type = Type::List, .element_flags = kPath},
     Field{.key = "scrape_config_files", .type = Type::List, .element_flags = kPath},
     scrape_list("scrape_configs"),

@@ -89,6 +89,7 @@ std::string encode_alert(const Alert& alert, std::string_view generator_url) {
   }
   alertstore::append_annotations(out, alert.annotations);
   core::append_string(out, generator_url);
+  if (alert.sent_labels) core::append_string(out, alert.sent_labels->bytes());
   return out;
 }
 
@@ -105,8 +106,14 @@ Result<AlertRecord> decode_alert(std::string_view bytes, model::Labels labels) {
         core::take_zigzag(rest, alert.keep_firing_since_ms) &&
         core::take_zigzag(rest, alert.resolved_at_ms) &&
         alertstore::take_annotations(rest, alert.annotations) &&
-        core::take_string(rest, record.generator_url) && rest.empty()) {
-      return record;
+        core::take_string(rest, record.generator_url)) {
+      // Records of alerts that did not fire yet end here.
+      std::string sent;
+      if (rest.empty()) return record;
+      if (core::take_string(rest, sent) && rest.empty()) {
+        alert.sent_labels = model::Labels::from_canonical(sent);
+        return record;
+      }
     }
   }
   return core::fail(ErrorCode::Corruption, "alert store: malformed record of an alert");
@@ -147,7 +154,7 @@ alertstore::AlertEvent make_event(std::string_view tenant, const RuleId& rule, c
   event.transition = alert.state == AlertState::Firing ? alertstore::Transition::Firing
                                                        : alertstore::Transition::Resolved;
   event.rule_group = rule.file + ";" + rule.group;
-  event.labels = alert.labels;
+  event.labels = alert.sent_labels.value_or(alert.labels);
   event.annotations = alert.annotations;
   event.value = alert.value;
   event.starts_at_ms = alert.fired_at_ms;

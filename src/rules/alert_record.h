@@ -9,6 +9,7 @@
 #include "rules/rule_view.h"
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -23,6 +24,9 @@ struct Alert {
   int64_t fired_at_ms = 0;
   int64_t keep_firing_since_ms = 0;
   int64_t resolved_at_ms = 0;
+  // What notifications are told instead of `labels`, decided when it fires and the same
+  // when it ends: external labels added, relabelled. Empty: nobody is told.
+  std::optional<model::Labels> sent_labels = {};
 
   AlertView view() const;
 };

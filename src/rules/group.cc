@@ -70,6 +70,28 @@ std::pair<model::Labels, model::Labels> series_of(const Alert& alert) {
   return {builder.build(), std::move(for_state)};
 }
 
+void append_relabel_rule(std::string& out, const model::RelabelConfig& config) {
+  core::append_varint(out, config.source_labels.size());
+  for (const std::string& name : config.source_labels) core::append_string(out, name);
+  for (const std::string* text :
+       {&config.separator, &config.regex, &config.target_label, &config.replacement}) {
+    core::append_string(out, *text);
+  }
+  core::append_varint(out, config.modulus);
+  out.push_back(static_cast<char>(config.action));
+}
+
+// As Prometheus's notifier does: an external label does not replace one of the alert, and
+// alert_relabel_configs may drop it. Empty: nobody is to be told.
+model::Labels labels_to_send(const model::Labels& labels, const RuleManagerOptions& options) {
+  model::LabelsBuilder builder(labels);
+  for (const auto& [name, value] : options.external_labels) {
+    if (builder.get(name).empty()) builder.set(name, value);
+  }
+  if (!model::relabel(options.alert_relabel_rules, builder)) return {};
+  return builder.build();
+}
+
 int64_t or_default(const std::optional<int64_t>& value, int64_t fallback) {
   return value ? *value : fallback;
 }
@@ -87,6 +109,9 @@ Group::Group(GroupSpec spec, GroupContext context)
   core::append_varint(definition_, static_cast<uint64_t>(interval_ms_));
   core::append_varint(definition_, core::zigzag(query_offset_ms_));
   core::append_string(definition_, context_.options.external_labels.bytes());
+  for (const model::RelabelRule& rule : context_.options.alert_relabel_rules) {
+    append_relabel_rule(definition_, rule.config());
+  }
 
   view_.name = spec_.name;
   view_.file = spec_.file;
@@ -361,6 +386,9 @@ Result<void> Group::commit(Rule& rule, StepResult next, int64_t slot_ms, std::st
   const std::string& tenant = context_.options.tenant;
   std::vector<Mutation> mutations;
   std::vector<alertstore::Condition> conditions;
+  for (const model::Labels& labels : next.fired) {
+    next.alerts.at(labels).sent_labels = labels_to_send(labels, context_.options);
+  }
   SeriesSet write(next.changed.begin(), next.changed.end());
   for (const model::Labels& labels : rule.to_persist) {
     if (next.alerts.contains(labels)) write.insert(labels);
@@ -374,11 +402,13 @@ Result<void> Group::commit(Rule& rule, StepResult next, int64_t slot_ms, std::st
   }
   for (const auto* transitions : {&next.resolved, &next.fired}) {
     for (const model::Labels& labels : *transitions) {
+      const Alert& alert = next.alerts.at(labels);
+      if (alert.sent_labels && alert.sent_labels->empty()) continue;
       std::string key = TRY(context_.outbox->next_key());
       conditions.push_back({key, std::nullopt});
-      mutations.push_back({std::move(key), alertstore::encode_event(
-                                               make_event(tenant, rule.id, next.alerts.at(labels),
-                                                          rule.generator_url, reason))});
+      mutations.push_back(
+          {std::move(key), alertstore::encode_event(
+                               make_event(tenant, rule.id, alert, rule.generator_url, reason))});
     }
   }
   if (!mutations.empty()) {

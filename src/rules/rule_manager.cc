@@ -322,6 +322,7 @@ Result<void> RuleManager::State::end_orphans(const std::vector<alertstore::Entry
     builder.set(model::kMetricName, "ALERTS").set("alertstate", alert_state_name(alert.state));
     series.insert(builder.build());
     if (alert.state != AlertState::Firing) continue;
+    if (alert.sent_labels && alert.sent_labels->empty()) continue;
     alert.state = AlertState::Resolved;
     alert.resolved_at_ms = std::max({now_ms, alert.fired_at_ms, int64_t{1}});
     std::string row = TRY(outbox->next_key());
@@ -356,12 +357,14 @@ Result<void> RuleManager::load(const std::vector<RuleText>& files) {
 }
 
 Result<void> RuleManager::load(const std::vector<RuleText>& files, int64_t default_interval_ms,
-                               int64_t default_query_offset_ms, model::Labels external_labels) {
+                               int64_t default_query_offset_ms, model::Labels external_labels,
+                               model::RelabelRules alert_relabel_rules) {
   const std::lock_guard lock(state_->load_mutex);
   const RuleManagerOptions before = state_->options;
   state_->options.default_interval_ms = default_interval_ms;
   state_->options.default_query_offset_ms = default_query_offset_ms;
   state_->options.external_labels = std::move(external_labels);
+  state_->options.alert_relabel_rules = std::move(alert_relabel_rules);
   Result<void> loaded = state_->load(files);
   if (!loaded) state_->options = before;
   return loaded;

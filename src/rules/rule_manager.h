@@ -13,6 +13,7 @@
 #include "core/result.h"
 #include "core/scheduler.h"
 #include "model/labels.h"
+#include "model/relabel.h"
 #include "model/tenant.h"
 #include "promql/value.h"
 #include "rules/rule_view.h"
@@ -41,12 +42,13 @@ struct RuleText {
 
 struct RuleManagerOptions {
   model::TenantId tenant{model::kDefaultTenant};
-  int64_t default_interval_ms = 60'000;  // global.evaluation_interval
-  int64_t default_query_offset_ms = 0;   // global.rule_query_offset
-  int64_t lookback_ms = 5 * 60'000;      // the engine's: older data is not seen after a pause
-  std::string external_url;              // for generatorURL and $externalURL
-  model::Labels external_labels;         // for $externalLabels
-  bool strict = false;                   // no bare {{ label }}
+  int64_t default_interval_ms = 60'000;     // global.evaluation_interval
+  int64_t default_query_offset_ms = 0;      // global.rule_query_offset
+  int64_t lookback_ms = 5 * 60'000;         // the engine's: older data is not seen after a pause
+  std::string external_url;                 // for generatorURL and $externalURL
+  model::Labels external_labels;            // for $externalLabels and what is sent
+  model::RelabelRules alert_relabel_rules;  // alerting.alert_relabel_configs: what is sent
+  bool strict = false;                      // no bare {{ label }}
 };
 
 struct RuleManagerParts {
@@ -77,7 +79,8 @@ class RuleManager {
   core::Result<void> load(const std::vector<RuleText>& files);
   // The same with other evaluation defaults (global: of the configuration file).
   core::Result<void> load(const std::vector<RuleText>& files, int64_t default_interval_ms,
-                          int64_t default_query_offset_ms, model::Labels external_labels);
+                          int64_t default_query_offset_ms, model::Labels external_labels,
+                          model::RelabelRules alert_relabel_rules = {});
 
   // Starts evaluating, each group at its next slot. Timers run on `scheduler`, queries
   // on `executor`; both must outlive stop().

@@ -194,6 +194,51 @@ TEST_CASE("an alert goes pending, firing, resolved, and each transition is in th
   CHECK(process.rule().resolved.size() == 1);
 }
 
+TEST_CASE("what is sent has the external labels and is relabelled, and ends as it began") {
+  World world;
+  world.options.external_labels = model::Labels::of({{"cluster", "dc1"}, {"severity", "none"}});
+  model::RelabelConfig drop_b;
+  drop_b.source_labels = {"instance"};
+  drop_b.regex = "b";
+  drop_b.action = model::RelabelAction::Drop;
+  model::RelabelConfig rename;
+  rename.source_labels = {"severity"};
+  rename.target_label = "prio";
+  for (const model::RelabelConfig& config : {drop_b, rename}) {
+    world.options.alert_relabel_rules.push_back(
+        model::RelabelRule::create(config, model::NameScheme::Utf8).value());
+  }
+  constexpr std::string_view kSent =
+      R"({alertname="Down", cluster="dc1", instance="a", prio="page", severity="page"})";
+  world.set("down", {{"a", 3}, {"b", 3}});
+  Process process(world, kDown);
+  process.run(40);
+  // The API and ALERTS show the alert as its rule made it, as in Prometheus.
+  REQUIRE(process.rule().alerts.size() == 2);
+  CHECK(process.rule().alerts[0].labels.get("cluster") == "");
+  CHECK(world.told() == "firing a");
+  CHECK(world.outbox()[0].labels.to_string() == kSent);
+
+  world.set("down", {});
+  SUBCASE("ended by its query, under other external labels") {
+    REQUIRE(process.manager.load({{"r.yml", kDown}}, 60'000, 0,
+                                 model::Labels::of({{"cluster", "dc2"}})));
+    process.run(20);
+  }
+  SUBCASE("ended after a restart") {
+    world.options.external_labels = {};
+    world.options.alert_relabel_rules = {};
+    Process second(world, kDown);
+    second.run(400);
+  }
+  SUBCASE("its rule is removed") {
+    REQUIRE(process.load("- {name: h, interval: 10s, rules: [{alert: B, expr: down}]}"));
+    process.run(5);
+  }
+  CHECK(world.told() == "firing a, resolved a");
+  CHECK(world.outbox()[1].labels.to_string() == kSent);
+}
+
 TEST_CASE("ALERTS and ALERTS_FOR_STATE follow the state, and what ends is marked stale") {
   World world;
   Process process(world, kDown);
