@@ -235,6 +235,17 @@ Error error_at(std::string_view file, int line, int column, std::string_view mes
 }
 
 // Columns count bytes, as those of yaml-cpp.
+// Where a line's indentation has a tab, which yaml-cpp notices only further on; 0: nowhere.
+int column_of_tab(std::string_view text, int line) {
+  for (; line > 1 && !text.empty(); --line) {
+    const size_t end = text.find('\n');
+    text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
+  }
+  const size_t column = text.find_first_not_of(' ');
+  return column != std::string_view::npos && text[column] == '\t' ? static_cast<int>(column) + 1
+                                                                  : 0;
+}
+
 Error utf8_error(std::string_view text, std::string_view file) {
   int line = 1;
   int column = 1;
@@ -311,7 +322,12 @@ Result<Yaml> parse_yaml(std::string_view text, std::string_view file) {
   } catch (const Refused& error) {
     return tl::unexpected(error_at(file, error.line, error.column, error.message));
   } catch (const YAML::Exception& error) {
-    return tl::unexpected(error_at(file, error.mark.line + 1, error.mark.column + 1, error.msg));
+    const int line = error.mark.line + 1;
+    if (const int column = column_of_tab(text, line); column > 0) {
+      return tl::unexpected(
+          error_at(file, line, column, "a tab in the indentation, expected spaces"));
+    }
+    return tl::unexpected(error_at(file, line, error.mark.column + 1, error.msg));
   }
 }
 

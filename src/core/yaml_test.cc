@@ -56,6 +56,13 @@ TEST_CASE("what strictness refuses has its place") {
   CHECK(error_of(std::string(20'000, '[')).starts_with("f.yml:1:"));
 }
 
+TEST_CASE("a tab in the indentation is told as such") {
+  CHECK(error_of("a:\n\tb: 1\n") == "f.yml:2:1: a tab in the indentation, expected spaces");
+  CHECK(error_of("a:\n  b:\n  \t- c: 1\n") ==
+        "f.yml:3:3: a tab in the indentation, expected spaces");
+  CHECK(must("a:\t1\nb: [\n\t1]\n").members.size() == 2);
+}
+
 TEST_CASE("aliases are copies, merge keys fill what is missing") {
   const core::Yaml root = must(
       "base: &base {a: 1, b: 2}\n"
