@@ -173,7 +173,7 @@ Result<std::unique_ptr<File>> PosixFileSystem::open(const std::string& path, Ope
   int flags = O_CLOEXEC;
   switch (mode) {
     case OpenMode::Read:
-      flags |= O_RDONLY;
+      flags |= O_RDONLY | O_NONBLOCK;  // opening a pipe would wait for its writer
       break;
     case OpenMode::ReadWrite:
       flags |= O_RDWR;
@@ -188,7 +188,12 @@ Result<std::unique_ptr<File>> PosixFileSystem::open(const std::string& path, Ope
   // Metrics can be confidential: others get no access, the group may read backups.
   const int fd = retry_interrupted([&] { return ::open(path.c_str(), flags, 0640); });
   if (fd < 0) return fail_errno(mode == OpenMode::CreateNew ? "create" : "open", path, errno);
-  return std::make_unique<PosixFile>(fd, path);
+  auto file = std::make_unique<PosixFile>(fd, path);
+  struct stat status{};
+  if (mode == OpenMode::Read && ::fstat(fd, &status) == 0 && S_ISFIFO(status.st_mode)) {
+    return fail(ErrorCode::InvalidArgument, "open {}: a pipe, expected a file", path);
+  }
+  return file;
 }
 
 Result<std::vector<std::string>> PosixFileSystem::list(const std::string& dir) {

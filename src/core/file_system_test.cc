@@ -9,6 +9,7 @@
 #include <memory>
 #include <string>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <vector>
@@ -209,6 +210,16 @@ TEST_CASE("a full disk is LimitExceeded, in allocating and in writing") {
   CHECK((*file)->write_at(4000, std::string(97, 'x')).error().code == ErrorCode::LimitExceeded);
   CHECK((*file)->write_at(4000, std::string(96, 'x')));
   CHECK(files.disk_space(".")->available_bytes == 0);
+}
+
+TEST_CASE("a pipe is refused at once, not taken for an empty file") {
+  core::PosixFileSystem files;
+  const std::string path = fmt::format("/tmp/petrel_pipe_test.{}", ::getpid());
+  REQUIRE(::mkfifo(path.c_str(), 0600) == 0);
+  const auto text = files.read_file(path);
+  REQUIRE(::unlink(path.c_str()) == 0);
+  REQUIRE(!text);
+  CHECK(text.error().message == "open " + path + ": a pipe, expected a file");
 }
 
 TEST_CASE("the host's disk has a size") {
