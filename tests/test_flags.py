@@ -42,6 +42,20 @@ def test_a_prometheus_flag_that_does_nothing_here_warns_and_petrel_starts(petrel
     assert "web.console.libraries" in server.log()
 
 
+def test_a_flag_that_cannot_be_passed_over_is_refused(tmp_path):
+    for flag, expected in (("--web.config.file=web.yml", "TLS and authentication are not built"),
+                           ("--agent", "petrel agent --push.url")):
+        outcome = run_petrel(tmp_path, flag)
+        assert (outcome.returncode, expected in outcome.stderr) == (2, True), outcome.stderr
+
+
+def test_features_of_prometheus_say_what_becomes_of_them(petrel):
+    server = petrel("--enable-feature=exemplar-storage,native-histograms,memory-snapshot-on-shutdown")
+    for words in ("exemplar-storage: not needed, it is always on", "native-histograms: not needed; scrape_native",
+                  "memory-snapshot-on-shutdown: not built yet"):
+        assert words in server.log()
+
+
 def test_an_unknown_flag_is_refused_with_the_nearest_match(tmp_path):
     outcome = run_petrel(tmp_path, "--storage.tsdb.pth=x")
     assert outcome.returncode > 0

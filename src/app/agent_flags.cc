@@ -245,7 +245,7 @@ Result<AgentFlagsOutcome> parse_agent_flags(const std::vector<std::string>& argu
                "petrel agent");
   cli.set_help_flag("-h,--help", "Print this help and exit.");
   cli.allow_extras();
-  cli.formatter(std::make_shared<HelpFormat>());
+  cli.formatter(help_format());
   cli.footer(kCollectorsNote);
   define_web(cli, flags, texts);
   define_push(cli, flags, texts);

@@ -208,6 +208,17 @@ core::Result<void> judge_unknown(const std::vector<std::string>& extras, const C
           ErrorCode::InvalidArgument, "unknown flag --{}{}", name,
           nearest.empty() ? "; see petrel --help" : "; did you mean --" + nearest + "?");
     }
+    if (name == "web.config.file") {
+      // Going on would serve openly what the file was to protect.
+      return core::fail(ErrorCode::InvalidArgument,
+                        "--web.config.file: TLS and authentication are not built; put a proxy in "
+                        "front of a loopback address");
+    }
+    if (name == "agent") {
+      return core::fail(ErrorCode::InvalidArgument,
+                        "--agent: forwarding scraped samples is not built; petrel agent --push.url "
+                        "sends this host's metrics");
+    }
     if (known->kind == FlagKind::Value && equals == std::string::npos && i + 1 < extras.size()) ++i;
     const std::string nearest = nearest_flag(name, defined_names(cli));
     flags.warnings.push_back(fmt::format("--{}: {}{}", name, known->why,
@@ -223,10 +234,21 @@ constexpr std::array<std::string_view, 4> kFeatures = {"promql-delayed-name-remo
                                                        "promql-experimental-functions",
                                                        "promql-duration-expr", kAutoReload};
 
+// Features that need no flag here.
+constexpr std::array<std::string_view, 6> kAlwaysOn = {
+    "exemplar-storage",       "expand-external-labels", "new-service-discovery-manager",
+    "no-default-scrape-port", "promql-at-modifier",     "promql-negative-offset"};
+
 void judge_features(Flags& flags) {
   for (const std::string& feature : flags.features) {
     if (std::find(kFeatures.begin(), kFeatures.end(), feature) != kFeatures.end()) continue;
-    flags.warnings.push_back("--enable-feature=" + feature + ": not built yet, it has no effect");
+    std::string_view why = "not built yet, it has no effect";
+    if (std::find(kAlwaysOn.begin(), kAlwaysOn.end(), feature) != kAlwaysOn.end()) {
+      why = "not needed, it is always on";
+    } else if (feature == "native-histograms") {
+      why = "not needed; scrape_native_histograms: true in the configuration scrapes them";
+    }
+    flags.warnings.push_back(fmt::format("--enable-feature={}: {}", feature, why));
   }
 }
 
@@ -273,7 +295,7 @@ core::Result<FlagsOutcome> parse_flags(const std::vector<std::string>& arguments
   Definition all;
   all.cli.set_help_flag("-h,--help", "Print this help and exit.");
   all.cli.allow_extras();
-  all.cli.formatter(std::make_shared<HelpFormat>());
+  all.cli.formatter(help_format());
   all.cli.footer(kCollectorFlagsNote);
   define_rest(all, flags);
   define_web(all, flags);

@@ -1,6 +1,23 @@
 #include "app/help_format.h"
 
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <string>
+#include <vector>
+
 namespace app {
+namespace {
+
+class HelpFormat : public CLI::Formatter {
+ public:
+  HelpFormat() { column_width(34); }
+
+  std::string make_usage(const CLI::App* cli, std::string name) const override;
+  std::string make_group(std::string group, bool is_positional,
+                         std::vector<const CLI::Option*> options) const override;
+  std::string make_option_name(const CLI::Option* option, bool is_positional) const override;
+  std::string make_option_opts(const CLI::Option* option) const override;
+};
 
 std::string HelpFormat::make_usage(const CLI::App* /*cli*/, std::string name) const {
   return "\nusage: " + name + " [flags]\n\n";
@@ -41,6 +58,12 @@ std::string HelpFormat::make_option_opts(const CLI::Option* option) const {
   if (option->get_expected_max() == CLI::detail::expected_max_vector_size) text += " ...";
   if (option->get_required()) text += " (required)";
   return text;
+}
+
+}  // namespace
+
+std::shared_ptr<CLI::FormatterBase> help_format() {
+  return std::make_shared<HelpFormat>();
 }
 
 }  // namespace app

@@ -2,20 +2,14 @@
 
 #pragma once
 
-#include <CLI/CLI.hpp>
-#include <string>
+#include <memory>
+
+namespace CLI {
+class FormatterBase;
+}
 
 namespace app {
 
-class HelpFormat : public CLI::Formatter {
- public:
-  HelpFormat() { column_width(34); }
-
-  std::string make_usage(const CLI::App* cli, std::string name) const override;
-  std::string make_group(std::string group, bool is_positional,
-                         std::vector<const CLI::Option*> options) const override;
-  std::string make_option_name(const CLI::Option* option, bool is_positional) const override;
-  std::string make_option_opts(const CLI::Option* option) const override;
-};
+std::shared_ptr<CLI::FormatterBase> help_format();
 
 }  // namespace app

@@ -49,7 +49,7 @@ void log_started(const app::Node& node) {
   for (const rules::GroupView& group : node.rules->snapshot().groups) rules += group.rules.size();
   const alerting::Config& alerting = node.loaded.alerting.config;
   const alerting::Receiver* const receiver = alerting.find_receiver(alerting.route.receiver);
-  const bool is_heard = receiver != nullptr && receiver->sends();
+  const bool is_heard = rules == 0 || (receiver != nullptr && receiver->sends());
   core::log_info("rules",
                  is_heard ? "rules are evaluated"
                           : "rules are evaluated, their alerts are shown and sent to nobody; "

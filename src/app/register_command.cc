@@ -281,7 +281,7 @@ int run_register(const std::vector<std::string>& arguments) {
       "petrel agent register"};
   RegisterFlags flags;
   cli.set_help_flag("-h,--help", "Print this help and exit.");
-  cli.formatter(std::make_shared<HelpFormat>());
+  cli.formatter(help_format());
   cli.footer(
       "One of --etcd.endpoint and --zookeeper.server is needed. docs/discovery.md has the\n"
       "fields and examples.");
