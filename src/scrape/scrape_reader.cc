@@ -121,6 +121,7 @@ Result<void> ScrapeReader::read_lines(Round& round, const Body& body) {
       {.native_histograms = config.scrape_native_histograms,
        .always_classic_histograms = config.always_scrape_classic_histograms});
   while (true) {
+    parser->expect(round.series.cache.expected_key());
     TRY(parser->next(line_));
     if (line_.kind == EntryKind::End) break;
     if (line_.kind == EntryKind::Sample || line_.kind == EntryKind::Histogram) {
@@ -150,8 +151,9 @@ Result<void> ScrapeReader::take_line(Round& round, ingest::ExpositionParser& par
   const int64_t timestamp_ms = has_timestamp ? *line.timestamp_ms : round.timestamp_ms;
   const bool is_tracked = !has_timestamp || config.track_timestamps_staleness;
 
-  const SeriesKey key = hasher_(line.key);
-  uint32_t entry = cache.find(key);
+  const bool is_expected = !line.key.empty() && line.key == cache.expected_key();
+  const SeriesKey key = is_expected ? SeriesKey() : hasher_(line.key);
+  uint32_t entry = is_expected ? cache.take_expected() : cache.find(key);
   if (entry != SeriesCache::kUnknown) {
     const bool is_first = cache.meet(entry);
     if (cache.is_dropped(entry)) return {};
@@ -166,13 +168,13 @@ Result<void> ScrapeReader::take_line(Round& round, ingest::ExpositionParser& par
 
   const std::string_view labels = TRY(make_labels(round, parser));
   if (labels.empty()) {
-    cache.meet(cache.add(key, {}));
+    cache.meet(cache.add(key, line.key, {}));
     return {};
   }
   ++round.counts.after_relabel;
   if (!append_sample(round, line, timestamp_ms, entry)) return {};
   // Only now: what was not appended has no end to be marked.
-  entry = cache.add(key, labels);
+  entry = cache.add(key, line.key, labels);
   cache.meet(entry);
   if (is_tracked) cache.track(entry);
   unsettled_.emplace_back(round.out.batch.series.size() - 1, entry);

@@ -32,7 +32,7 @@ SeriesKey SeriesKeyHasher::operator()(std::string_view bytes) const {
 
 void SeriesCache::begin(RoundScratch& scratch) {
   scratch_ = &scratch;
-  scratch.new_labels.clear();
+  scratch.new_bytes.clear();
   scratch.order.clear();
   scratch.index.clear();
   scratch.labels.clear();
@@ -74,10 +74,12 @@ void SeriesCache::insert_into_index(uint32_t entry) {
   scratch_->index[at] = entry + 1;
 }
 
-uint32_t SeriesCache::add(SeriesKey key, std::string_view labels) {
+uint32_t SeriesCache::add(SeriesKey key, std::string_view key_bytes, std::string_view labels) {
   const auto entry = static_cast<uint32_t>(entries_.size());
-  entries_.push_back({.key = key, .label_size = static_cast<uint32_t>(labels.size())});
-  scratch_->new_labels.append(labels);
+  entries_.push_back({.key = key,
+                      .label_size = static_cast<uint32_t>(labels.size()),
+                      .key_size = static_cast<uint32_t>(key_bytes.size())});
+  scratch_->new_bytes.append(labels).append(key_bytes);
   if (scratch_->index.empty() || 2 * entries_.size() > scratch_->index.size()) {
     build_index();
   } else {
@@ -105,14 +107,14 @@ void SeriesCache::track(uint32_t entry) {
 void SeriesCache::settle() {
   if (is_settled_) return;
   is_settled_ = true;
-  const std::string& fresh = scratch_->new_labels;
+  const std::string& fresh = scratch_->new_bytes;
   if (fresh.empty()) return;
   auto block = std::make_unique_for_overwrite<char[]>(fresh.size());
   std::memcpy(block.get(), fresh.data(), fresh.size());
   const char* at = block.get();
   for (size_t i = first_new_; i < entries_.size(); ++i) {
     entries_[i].labels = at;
-    at += entries_[i].label_size;
+    at += entries_[i].size();
   }
   // Batches read bytes of older blocks meanwhile, never the list of blocks.
   arena_->blocks.push_back(std::move(block));
@@ -150,7 +152,7 @@ void SeriesCache::reorder() {
   live_bytes_ = 0;
   for (const uint32_t entry : scratch_->order) {
     ordered.push_back(entries_[entry]);
-    live_bytes_ += entries_[entry].label_size;
+    live_bytes_ += entries_[entry].size();
   }
   entries_ = std::move(ordered);
 }
@@ -159,14 +161,13 @@ void SeriesCache::compact_arena_if_wasteful() {
   const bool wasteful = arena_bytes_ > 2 * live_bytes_ + kWasteFree;
   if (!wasteful && arena_->blocks.size() <= kBlocksMax) return;
   uint64_t size = 0;
-  for (const Entry& one : entries_) size += one.label_size;
+  for (const Entry& one : entries_) size += one.size();
   auto block = std::make_unique_for_overwrite<char[]>(size);
   char* at = block.get();
   for (Entry& one : entries_) {
-    if (one.label_size == 0) continue;
-    std::memcpy(at, one.labels, one.label_size);
+    std::memcpy(at, one.labels, one.size());
     one.labels = at;
-    at += one.label_size;
+    at += one.size();
   }
   // A batch on its way may still borrow from the old one.
   arena_ = std::make_shared<LabelArena>();

@@ -3,9 +3,9 @@
 // those that are gone get stale markers (prometheus/scrape/scrape.go, scrapeCache).
 //
 // Entries stand in the order of the last scrape. Targets keep theirs, so that a known
-// series is one comparison with the entry that is expected next; an index is built only
-// for a scrape that leaves the order. Of the key a 128-bit keyed hash is kept, not its
-// bytes: that halves the memory, and nobody can craft keys that collide.
+// series is one comparison of bytes with the entry that is expected next. For a scrape
+// that leaves the order an index is built, by a 128-bit keyed hash of the key: nobody can
+// craft keys that collide.
 
 #pragma once
 
@@ -38,30 +38,36 @@ class SeriesKeyHasher {
   std::array<uint64_t, 24> secret_;
 };
 
-// Owns label bytes; batches that borrow them keep it alive.
+// Owns label bytes, each with its key's behind it; batches that borrow them keep it alive.
 struct LabelArena {
   std::vector<std::unique_ptr<char[]>> blocks;
 };
 
 // What a round needs for a moment, reused by the worker for one target after the other.
 struct RoundScratch {
-  std::string new_labels;
+  std::string new_bytes;
   std::vector<uint32_t> order;  // entries in the order in which they were met
   std::vector<uint32_t> index;  // open addressing, entry + 1; empty: not built
   std::unordered_set<std::string_view> labels;
 };
 
-// Confined to whoever handles the target's scrape. A round is begin(), find() and add()
-// for each line, settle(), for_each_stale(), end().
+// Confined to whoever handles the target's scrape. A round is begin(), take_expected() or
+// find() and add() for each line, settle(), for_each_stale(), end().
 class SeriesCache {
  public:
   static constexpr uint32_t kUnknown = UINT32_MAX;
 
   void begin(RoundScratch& scratch);
+  // The key of the entry that stood next in the last round, or nothing.
+  std::string_view expected_key() const {
+    return expected_ < first_new_ ? entries_[expected_].key_bytes() : std::string_view();
+  }
+  // The entry of expected_key(), which there is.
+  uint32_t take_expected() { return expected_++; }
   // The entry of that key, or kUnknown.
   uint32_t find(SeriesKey key);
   // A key that find() did not know. Empty `labels`: its lines are dropped.
-  uint32_t add(SeriesKey key, std::string_view labels);
+  uint32_t add(SeriesKey key, std::string_view key_bytes, std::string_view labels);
   bool is_dropped(uint32_t entry) const { return entries_[entry].label_size == 0; }
   // Marks the entry as met; false when it was already in this round.
   bool meet(uint32_t entry);
@@ -102,10 +108,14 @@ class SeriesCache {
  private:
   struct Entry {
     SeriesKey key;
-    const char* labels = nullptr;  // null until settled, and of dropped ones
+    const char* labels = nullptr;  // null until settled; the key's bytes follow
     uint32_t label_size = 0;       // 0: dropped
-    uint32_t met = 0;              // round in which it was met last
-    uint32_t tracked = 0;          // round in which it had a sample last
+    uint32_t key_size = 0;
+    uint32_t met = 0;      // round in which it was met last
+    uint32_t tracked = 0;  // round in which it had a sample last
+
+    size_t size() const { return size_t{label_size} + key_size; }
+    std::string_view key_bytes() const { return {labels + label_size, key_size}; }
   };
 
   void build_index();

@@ -23,8 +23,9 @@ struct Fixture {
   std::set<std::string> round(const std::vector<std::string>& keys, bool flush = true) {
     cache.begin(scratch);
     for (const std::string& key : keys) {
-      uint32_t entry = cache.find(hasher(key));
-      if (entry == SeriesCache::kUnknown) entry = cache.add(hasher(key), "L" + key);
+      const bool takes_expected = cache.expected_key() == key && rng.below(2) == 0;
+      uint32_t entry = takes_expected ? cache.take_expected() : cache.find(hasher(key));
+      if (entry == SeriesCache::kUnknown) entry = cache.add(hasher(key), key, "L" + key);
       cache.meet(entry);
       cache.track(entry);
     }
@@ -65,7 +66,7 @@ TEST_CASE_FIXTURE(Fixture, "a round without anything makes all stale and keeps w
 
 TEST_CASE_FIXTURE(Fixture, "a series under another spelling is not stale") {
   cache.begin(scratch);
-  const uint32_t first = cache.add(hasher("x{a,b}"), "labels");
+  const uint32_t first = cache.add(hasher("x{a,b}"), "x{a,b}", "labels");
   cache.meet(first);
   cache.track(first);
   cache.settle();
@@ -73,7 +74,7 @@ TEST_CASE_FIXTURE(Fixture, "a series under another spelling is not stale") {
 
   cache.begin(scratch);
   CHECK(cache.find(hasher("x{b,a}")) == SeriesCache::kUnknown);
-  const uint32_t second = cache.add(hasher("x{b,a}"), "labels");
+  const uint32_t second = cache.add(hasher("x{b,a}"), "x{b,a}", "labels");
   cache.meet(second);
   cache.track(second);
   cache.settle();
@@ -86,12 +87,36 @@ TEST_CASE_FIXTURE(Fixture, "a series under another spelling is not stale") {
 
 TEST_CASE_FIXTURE(Fixture, "a second line of a series in one round is seen") {
   cache.begin(scratch);
-  const uint32_t entry = cache.add(hasher("a"), "La");
+  const uint32_t entry = cache.add(hasher("a"), "a", "La");
   CHECK(cache.meet(entry));
   CHECK(cache.find(hasher("a")) == entry);
   CHECK_FALSE(cache.meet(entry));
   cache.settle();
   cache.end(true);
+}
+
+TEST_CASE_FIXTURE(Fixture, "the key that stood next is expected, also of dropped lines") {
+  cache.begin(scratch);
+  CHECK(cache.expected_key().empty());
+  cache.meet(cache.add(hasher("a"), "a", "La"));
+  cache.meet(cache.add(hasher("b"), "b", ""));
+  cache.meet(cache.add(hasher("c"), "c", "Lc"));
+  CHECK(cache.expected_key().empty());
+  cache.settle();
+  cache.end(true);
+
+  cache.begin(scratch);
+  CHECK(cache.expected_key() == "a");
+  CHECK(cache.take_expected() == 0);
+  CHECK(cache.expected_key() == "b");
+  CHECK(cache.is_dropped(cache.take_expected()));
+  CHECK(cache.expected_key() == "c");
+  CHECK(cache.find(hasher("a")) == 0);
+  CHECK(cache.expected_key() == "b");
+  CHECK(cache.find(hasher("c")) == 2);
+  CHECK(cache.expected_key().empty());
+  cache.settle();
+  cache.end(false);
 }
 
 TEST_CASE_FIXTURE(Fixture, "forgotten keys leave their series to be marked") {
@@ -108,7 +133,7 @@ TEST_CASE_FIXTURE(Fixture, "failing rounds with ever new series do not fill the 
   bool forced = false;
   for (int i = 0; i < 2000; ++i) {
     cache.begin(scratch);
-    cache.meet(cache.add(hasher(std::to_string(i)), "labels"));
+    cache.meet(cache.add(hasher(std::to_string(i)), std::to_string(i), "labels"));
     cache.settle();
     forced |= cache.end(false);
     CHECK(cache.size() < 1100);
@@ -141,13 +166,13 @@ TEST_CASE_FIXTURE(Fixture, "random rounds agree with a plain map") {
   }
 }
 
-TEST_CASE_FIXTURE(Fixture, "a target's series cost little more than their labels") {
+TEST_CASE_FIXTURE(Fixture, "a target's series cost little more than their labels and keys") {
   std::vector<std::string> keys;
   for (int i = 0; i < 1000; ++i) keys.push_back(fmt::format("{:0>119}", i));
   round(keys);
   round(keys);
-  // 120 bytes of labels, 40 of the entry.
-  CHECK(cache.memory_bytes() <= 165 * keys.size());
+  // 120 bytes of labels, 119 of the key, 48 of the entry.
+  CHECK(cache.memory_bytes() <= 292 * keys.size());
 }
 
 }  // namespace
