@@ -51,7 +51,8 @@ std::string basic_credentials(std::string_view user, std::string_view password) 
 Result<AddedHeaders> make_headers(const ClientConfig& config, core::FileSystem& files,
                                   const Headers& request_headers) {
   AddedHeaders added;
-  if (!find_header(request_headers, "Authorization")) {
+  const bool authorizes = config.basic_auth.has_value() || config.authorization.has_value();
+  if (authorizes && !find_header(request_headers, "Authorization")) {
     if (const auto& basic = config.basic_auth) {
       std::string user = basic->username;
       if (!basic->username_file.empty()) {

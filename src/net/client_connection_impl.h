@@ -31,6 +31,8 @@ class Connection {
   // Whether a kept one is still open and silent: one look at the socket.
   bool is_usable();
 
+  IdlePool::Seat seat;  // the pool's
+
  private:
   core::Result<void> connect_to(const asio::ip::address& address, uint16_t port, Fetch& fetch);
   core::Result<void> wait_for(TlsSession::Wants wants, Fetch& fetch);

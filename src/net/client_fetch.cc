@@ -33,38 +33,8 @@ bool is_within(std::string_view host, std::string_view parent) {
          host[host.size() - parent.size() - 1] == '.';
 }
 
-bool is_credential(std::string_view name) {
-  const std::string lower = core::lower(name);
-  return lower == "authorization" || lower == "cookie" || lower == "cookie2" ||
-         lower == "www-authenticate" || lower == "proxy-authorization" ||
-         lower == "proxy-authenticate";
-}
-
 bool has(const Headers& headers, std::string_view name) {
   return find_header(headers, name).has_value();
-}
-
-void append_header(std::string& out, std::string_view name, std::string_view value) {
-  out += name;
-  out += ": ";
-  out += value;
-  out += "\r\n";
-}
-
-// A line break in a name or value would let it write headers of its own.
-Result<void> append_headers(std::string& out, const Headers& headers, bool same_host) {
-  for (const auto& [name, value] : headers) {
-    if ((name.find_first_of(std::string_view("\r\n\0: ", 5)) != name.npos) || name.empty()) {
-      return fail(ErrorCode::InvalidArgument, "net/http: invalid header field name \"{}\"", name);
-    }
-    if (value.find_first_of(std::string_view("\r\n\0", 3)) != value.npos) {
-      return fail(ErrorCode::InvalidArgument, "net/http: invalid header field value for \"{}\"",
-                  name);
-    }
-    if (!same_host && is_credential(name)) continue;
-    append_header(out, name, value);
-  }
-  return {};
 }
 
 }  // namespace
@@ -76,11 +46,11 @@ ClientState::ClientState(ClientConfig given, core::FileSystem& file_system, Prox
       tls(config.tls, file_system) {}
 
 Fetch::Fetch(LoopThread& loop, std::shared_ptr<ClientState> client, FetchRequest request,
-             AddedHeaders prepared, HttpClient::Done done)
+             AddedHeaders added, HttpClient::Done done)
     : loop_(loop),
       client_(std::move(client)),
       request_(std::move(request)),
-      prepared_(std::move(prepared)),
+      added_(std::move(added)),
       done_(std::move(done)),
       deadline_(std::chrono::steady_clock::now() +
                 std::chrono::milliseconds(std::max<int64_t>(request_.timeout_ms, 0))),
@@ -96,8 +66,8 @@ void Fetch::run(Yield yield) {
 
 void Fetch::finish(Result<FetchResponse> result) {
   if (!result) {
-    result.error().message =
-        fmt::format("Get \"{}\": {}", hide_password(request_.url), result.error().message);
+    result.error().message = fmt::format("Get \"{}\": {}", hide_password(request_.prepared->url),
+                                         result.error().message);
   }
   asio::post(loop_.io,
              [client = client_, done = std::move(done_), outcome = std::move(result)]() mutable {
@@ -167,14 +137,16 @@ void Fetch::wake() {
 // Across redirects.
 Result<FetchResponse> Fetch::follow() {
   if (is_ended()) return tl::unexpected(end_error());
-  ClientUrl url = TRY(parse_client_url(request_.url));
-  const std::string first_host = url.host;
+  const PreparedRequest& request = *request_.prepared;
+  if (!request.parsed) return tl::unexpected(request.parsed.error());
   const uint64_t size_max = request_.body_size_max == 0 ? kBodySizeDefault : request_.body_size_max;
-  Message message{.headers = &request_.headers, .added = &prepared_};
-  if (client_->config.oauth2 && !has(request_.headers, "Authorization")) {
+  Message message{{.headers = request.headers.get(), .added = &added_}, &request};
+  if (client_->config.oauth2 && !has(*request.headers, "Authorization")) {
     message.authorization = TRY(authorization());
   }
+  ClientUrl redirected;
   for (unsigned redirects = 0;; ++redirects) {
+    const ClientUrl& url = redirects == 0 ? *request.parsed : redirected;
     FetchResponse response = TRY(exchange(*client_, url, message, size_max));
     if (!client_->config.follow_redirects || !is_redirect(response.status)) return response;
     const auto location = find_header(response.headers, "Location");
@@ -185,59 +157,32 @@ Result<FetchResponse> Fetch::follow() {
     ClientUrl next = TRY(resolve_location(url, *location));
     // The address of an encrypted page is nobody else's business.
     message.referer = url.is_https && !next.is_https ? std::string() : url.text();
-    message.same_host = message.same_host && is_within(next.host, first_host);
-    url = std::move(next);
+    message.same_host = message.same_host && is_within(next.host, request.parsed->host);
+    message.prepared = nullptr;
+    redirected = std::move(next);
   }
 }
-
-namespace {
-
-std::string request_head(const ClientUrl& url, std::string_view method, bool to_proxy) {
-  std::string head;
-  head.reserve(512);
-  head += method;
-  head += ' ';
-  head += to_proxy ? url.text() : url.target;
-  head += " HTTP/1.1\r\n";
-  return head;
-}
-
-}  // namespace
 
 Result<FetchResponse> Fetch::exchange(ClientState& client, const ClientUrl& url,
                                       const Message& message, uint64_t body_size_max) {
   const ClientUrl* const proxy = client.proxies.choose(url);
   const bool to_proxy = proxy != nullptr && !url.is_https;
-  std::string head = request_head(url, message.method, to_proxy);
-  if (!has(*message.headers, "Host")) append_header(head, "Host", url.authority);
-  if (!has(*message.headers, "User-Agent")) append_header(head, "User-Agent", "Petrel");
-  if (!has(*message.headers, "Accept-Encoding")) append_header(head, "Accept-Encoding", "gzip");
-  if (!message.referer.empty()) append_header(head, "Referer", message.referer);
-  TRY(append_headers(head, *message.headers, message.same_host));
-  TRY(append_headers(head, message.added->anywhere, true));
-  if (message.same_host) {
-    TRY(append_headers(head, message.added->same_host, true));
-    if (!message.authorization.empty()) append_header(head, "Authorization", message.authorization);
-  }
-  const bool has_auth = has(*message.headers, "Authorization") || !message.authorization.empty() ||
-                        has(message.added->same_host, "Authorization");
-  if (url.has_user && !has_auth) {
-    append_header(head, "Authorization", basic_credentials(url.user, url.password));
-  }
-  if (to_proxy && proxy->has_user) {
-    append_header(head, "Proxy-Authorization", basic_credentials(proxy->user, proxy->password));
-  }
-  if (!message.body.empty()) {
-    append_header(head, "Content-Length", std::to_string(message.body.size()));
-  }
-  head += "\r\n";
-  head += message.body;
+  const bool is_plain = message.prepared != nullptr && proxy == nullptr &&
+                        message.authorization.empty() && message.added->anywhere.empty() &&
+                        message.added->same_host.empty() && !message.prepared->head.empty();
+  std::string rendered;
+  if (!is_plain) rendered = TRY(render_request(url, message, to_proxy ? proxy : nullptr));
+  const std::string& head = is_plain ? message.prepared->head : rendered;
 
   std::shared_ptr<TlsContext> tls;
   if (url.is_https) tls = TRY(client.tls.current());
-  std::string key = proxy != nullptr ? proxy->text() + " " : std::string();
-  if (!to_proxy) key += host_port(url.host, url.port);
-  if (tls) key += fmt::format(" tls {}", tls->id());
+  std::string special_key;
+  if (!is_plain || tls) {
+    if (proxy != nullptr) special_key = proxy->text() + " ";
+    if (!to_proxy) special_key += host_port(url.host, url.port);
+    if (tls) special_key += fmt::format(" tls {}", tls->id());
+  }
+  const std::string& key = special_key.empty() ? message.prepared->connection : special_key;
 
   bool may_reuse = true;
   for (;;) {
@@ -454,7 +399,7 @@ Result<OAuthToken> Fetch::ask_token(OAuthStyle style, int& status) {
   const std::string secret = TRY(read_secret(config.client_secret, client_->files));
   const Headers headers = {{"Content-Type", "application/x-www-form-urlencoded"}};
   const AddedHeaders added;
-  Message message{.method = "POST", .headers = &headers, .added = &added};
+  Message message{{.method = "POST", .headers = &headers, .added = &added}};
   message.body = token_request(config, secret, style);
   if (style == OAuthStyle::InHeader) {
     message.authorization =

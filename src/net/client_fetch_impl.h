@@ -7,6 +7,7 @@
 #include "net/client_connection_impl.h"
 #include "net/client_loop_impl.h"
 #include "net/client_proxy.h"
+#include "net/client_request.h"
 #include "net/client_tls.h"
 #include "net/client_url.h"
 #include "net/http_client.h"
@@ -47,9 +48,10 @@ struct ClientState {
 
 class Fetch {
  public:
-  // `prepared` is made on the caller's thread, where reading files may block.
+  // `request` is prepared; `added` is made on the caller's thread, where reading files may
+  // block.
   Fetch(LoopThread& loop, std::shared_ptr<ClientState> client, FetchRequest request,
-        AddedHeaders prepared, HttpClient::Done done);
+        AddedHeaders added, HttpClient::Done done);
 
   // On its fiber; `done` is called later, off the fiber.
   void run(Yield yield);
@@ -82,14 +84,8 @@ class Fetch {
  private:
   enum class End : uint8_t { None, Deadline, Closed };
 
-  struct Message {
-    std::string_view method = "GET";
-    const Headers* headers = nullptr;
-    const AddedHeaders* added = nullptr;
-    std::string authorization{};
-    std::string referer{};
-    std::string body{};
-    bool same_host = true;
+  struct Message : RequestMessage {
+    const PreparedRequest* prepared = nullptr;  // what the message is, when nothing is added
   };
 
   void end(End why);
@@ -110,7 +106,7 @@ class Fetch {
   LoopThread& loop_;
   const std::shared_ptr<ClientState> client_;
   const FetchRequest request_;
-  const AddedHeaders prepared_;
+  const AddedHeaders added_;
   HttpClient::Done done_;
   const SteadyTime deadline_;
   SteadyTime registered_;  // among the loop's deadlines

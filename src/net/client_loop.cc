@@ -120,19 +120,36 @@ std::unique_ptr<Connection> IdlePool::take(const std::string& key) {
     const Order::iterator last = found->second.back();
     found->second.pop_back();
     connection = std::move(last->connection);
-    order_.erase(last);
     idle_gauge().add(-1);
-    if (!connection->is_usable()) connection.reset();
+    if (connection->is_usable()) {
+      connection->seat.place.splice(connection->seat.place.begin(), order_, last);
+    } else {
+      order_.erase(last);
+      connection.reset();
+    }
   }
-  if (found->second.empty()) by_key_.erase(found);
+  if (!found->second.empty()) return connection;
+  if (connection) {
+    connection->seat.entry = by_key_.extract(found);
+  } else {
+    by_key_.erase(found);
+  }
   return connection;
 }
 
 void IdlePool::put(const std::string& key, std::unique_ptr<Connection> connection) {
   if (size_max_ == 0) return;
   if (order_.size() >= size_max_) drop_oldest();
-  const auto entry = by_key_.try_emplace(key).first;
-  order_.push_front({std::move(connection), &entry->first, std::chrono::steady_clock::now()});
+  Seat seat = std::move(connection->seat);
+  ByKey::iterator entry;
+  if (!seat.entry.empty() && seat.entry.key() == key) {
+    entry = by_key_.insert(std::move(seat.entry)).position;
+  } else {
+    entry = by_key_.try_emplace(key).first;
+  }
+  if (seat.place.empty()) seat.place.emplace_back();
+  seat.place.front() = {std::move(connection), &entry->first, std::chrono::steady_clock::now()};
+  order_.splice(order_.begin(), seat.place);
   entry->second.push_back(order_.begin());
   idle_gauge().add(1);
   if (!is_armed_) arm();
@@ -253,6 +270,22 @@ void LoopThread::run() {
 bool LoopThread::has_room() const {
   // Half of the bytes is for those already under way, whose bodies still grow.
   return in_flight_ < limits_.in_flight_max && bytes_ <= limits_.bytes_max / 2;
+}
+
+void LoopThread::hand_over(std::unique_ptr<Fetch> fetch) {
+  const std::lock_guard lock(arrived_mutex_);
+  // Under the lock: what anyone posts after this comes behind the admission.
+  if (arrived_.empty()) asio::post(io, [this] { admit_arrived(); });
+  arrived_.push_back(std::move(fetch));
+}
+
+void LoopThread::admit_arrived() {
+  std::vector<std::unique_ptr<Fetch>> arrived;
+  {
+    const std::lock_guard lock(arrived_mutex_);
+    arrived.swap(arrived_);
+  }
+  for (std::unique_ptr<Fetch>& fetch : arrived) admit(std::move(fetch));
 }
 
 void LoopThread::admit(std::unique_ptr<Fetch> fetch) {

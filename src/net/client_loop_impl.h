@@ -1,5 +1,5 @@
 // A thread of the client loop and what belongs to it: timers, stacks of fibers, idle
-// connections, known addresses. Confined to the thread but for io().
+// connections, known addresses. Confined to the thread but for io() and hand_over().
 
 #pragma once
 
@@ -19,6 +19,7 @@
 #include <list>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <set>
 #include <string>
 #include <thread>
@@ -119,7 +120,17 @@ class IdlePool {
     SteadyTime since;
   };
   using Order = std::list<Idle>;  // the one put last is in front
+  using ByKey = std::unordered_map<std::string, std::vector<Order::iterator>>;
 
+ public:
+  // The memory of its entries, which a connection keeps while it is in use: the next put()
+  // needs no other.
+  struct Seat {
+    Order place;
+    ByKey::node_type entry;
+  };
+
+ private:
   void drop_oldest();
   void arm();
 
@@ -128,7 +139,7 @@ class IdlePool {
   const std::chrono::milliseconds idle_time_;
   bool is_armed_ = false;
   Order order_;
-  std::unordered_map<std::string, std::vector<Order::iterator>> by_key_;
+  ByKey by_key_;
 };
 
 // Addresses of hosts, from the resolver's threads: 30 s; the last good ones another 5 min
@@ -172,8 +183,8 @@ class LoopThread {
   ~LoopThread();
 
   void run();
-  // Starts it now or when its turn comes.
-  void admit(std::unique_ptr<Fetch> fetch);
+  // Thread-safe. Starts it soon or when its turn comes.
+  void hand_over(std::unique_ptr<Fetch> fetch);
   // Ends one that still waits for its turn.
   void end_waiting(Fetch& fetch);
   // A started one is over: the next one's turn.
@@ -194,6 +205,8 @@ class LoopThread {
   AddressCache addresses;
 
  private:
+  void admit_arrived();
+  void admit(std::unique_ptr<Fetch> fetch);
   void start(std::unique_ptr<Fetch> fetch);
   void start_waiting();
   bool has_room() const;
@@ -202,6 +215,9 @@ class LoopThread {
   size_t in_flight_ = 0;
   uint64_t bytes_ = 0;
   std::list<std::unique_ptr<Fetch>> waiting_;  // in order of arrival
+  // One post brings in all that have come until it runs.
+  std::mutex arrived_mutex_;
+  std::vector<std::unique_ptr<Fetch>> arrived_;  // guarded by arrived_mutex_
   std::thread thread_;
 };
 

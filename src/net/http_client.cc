@@ -2,7 +2,7 @@
 // the request to a loop's thread: the one its host always goes to, so that pools of kept
 // connections need no locks.
 //
-//   fetch() > LoopThread::admit > fiber: Fetch::run > exchange (pool or connect, write,
+//   fetch() > LoopThread::hand_over > admit > fiber: Fetch::run > exchange (pool or connect, write,
 //   receive) > redirects > done
 
 #include "net/http_client.h"
@@ -77,9 +77,14 @@ class AsioHttpClient final : public HttpClient {
       const std::lock_guard lock(state_->mutex);
       ++state_->open;
     }
-    LoopThread& thread = loop_.thread_for(request.url);
-    Result<AddedHeaders> added = make_headers(state_->config, state_->files, request.headers);
-    const bool is_https = request.url.starts_with("https:");
+    if (!request.prepared) {
+      auto headers = std::make_shared<const Headers>(std::move(request.headers));
+      request.prepared = prepare_request(std::move(request.url), std::move(headers));
+    }
+    const PreparedRequest& prepared = *request.prepared;
+    LoopThread& thread = loop_.thread_for(prepared.url);
+    Result<AddedHeaders> added = make_headers(state_->config, state_->files, *prepared.headers);
+    const bool is_https = prepared.url.starts_with("https:");
     Result<std::shared_ptr<TlsContext>> tls;
     if (added && is_https) tls = state_->tls.current();
     core::Error error;
@@ -93,8 +98,7 @@ class AsioHttpClient final : public HttpClient {
       fetch->finish(tl::unexpected(std::move(error)));
       return;
     }
-    asio::post(thread.io,
-               [&thread, held = std::move(fetch)]() mutable { thread.admit(std::move(held)); });
+    thread.hand_over(std::move(fetch));
   }
 
  private:

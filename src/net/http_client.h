@@ -8,6 +8,7 @@
 #include "core/file_system.h"
 #include "core/result.h"
 #include "net/client_config.h"
+#include "net/client_request.h"
 #include "net/http.h"
 
 #include <cstdint>
@@ -40,6 +41,8 @@ struct FetchRequest {
   Headers headers{};            // added unless given: Host, User-Agent, Accept-Encoding: gzip
   int64_t timeout_ms = 10'000;  // from now to the last byte
   uint64_t body_size_max = 0;   // as sent and after gzip alike; 0: 1 GiB
+  // Instead of url and headers, for what is asked again and again.
+  std::shared_ptr<const PreparedRequest> prepared{};
 };
 
 struct FetchResponse {

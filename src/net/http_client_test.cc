@@ -52,6 +52,43 @@ TEST_CASE("A page is fetched, and its connection serves the next one") {
   CHECK(server.connection_count() == 1);
 }
 
+TEST_CASE("A prepared request is the same request, again and again") {
+  ScriptedServer server(echo);
+  ClientConfig with_header;
+  with_header.headers.emplace_back().name = "X-Added";
+  with_header.headers.back().values = {"1"};
+  const Fixture plain;
+  const Fixture adding(with_header);
+  const Headers headers = {{"Accept", "text/plain"}, {"X-One", "two"}};
+  const auto shared = std::make_shared<const Headers>(headers);
+  for (const std::string path : {"/metrics?a=b c", "/other"}) {
+    const auto prepared = prepare_request(server.url(path), shared);
+    for (const Fixture* fixture : {&plain, &adding, &plain}) {
+      const Result<FetchResponse> once =
+          fixture->fetch({.url = server.url(path), .headers = headers});
+      const Result<FetchResponse> again = fixture->fetch({.prepared = prepared});
+      REQUIRE_MESSAGE(once, once.error().message);
+      REQUIRE_MESSAGE(again, again.error().message);
+      CHECK(again->body == once->body);
+      CHECK(contains(again->body, "\r\nX-Added: 1\r\n") == (fixture == &adding));
+      CHECK(again->connection_reused);
+    }
+  }
+  CHECK(server.connection_count() == 2);  // one of each client loop
+}
+
+TEST_CASE("A prepared request that cannot be sent is an error of its fetch") {
+  const Fixture fixture;
+  const auto none = std::make_shared<const Headers>();
+  const auto bad_url = prepare_request("ftp://x/", none);
+  CHECK(fixture.error({.prepared = bad_url}).message == fixture.error({.url = "ftp://x/"}).message);
+  const auto forged = std::make_shared<const Headers>(Headers{{"A", "b\r\nC: d"}});
+  const auto bad_header = prepare_request("http://127.0.0.1:1/", forged);
+  CHECK(fixture.error({.prepared = bad_header}).message ==
+        fixture.error({.url = "http://127.0.0.1:1/", .headers = *forged}).message);
+  CHECK(fixture.error({.prepared = bad_header}).code == ErrorCode::InvalidArgument);
+}
+
 TEST_CASE("Nobody listens: connection refused") {
   uint16_t port = 0;
   {

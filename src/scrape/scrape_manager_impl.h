@@ -27,6 +27,7 @@ struct ScrapeJob {
   TargetPtr target;
   std::shared_ptr<const PoolSettings> settings;
   std::shared_ptr<Client> client;
+  std::shared_ptr<const net::PreparedRequest> request;
   int64_t timestamp_ms = 0;
   int64_t timeout_ms = 0;
   int64_t begun_ms = 0;
@@ -130,6 +131,8 @@ class ScrapeManagerImpl final : public ScrapeManager {
   void leave_slow_lane(int64_t now_ms, Effects& effects);                  // mutex_ held
   ScrapeJob job_of(const TargetPtr& target, int64_t now_ms) const;         // mutex_ held
   void plan_fetch(ScrapeJob job, Effects& effects);                        // mutex_ held
+  const std::shared_ptr<const net::PreparedRequest>& request_of(
+      ScrapeTarget& target) const;  // mutex_ held
   void carry_out(Effects effects);
   void fetch(ScrapeJob job);
   void take_answer(ScrapeAnswer answer);

@@ -24,6 +24,13 @@ namespace scrape {
 
 struct ScrapePool;
 
+// What is asked of a target each time, while its settings and timeout stay the same.
+struct TargetRequest {
+  std::shared_ptr<const PoolSettings> settings;
+  int64_t timeout_ms = 0;
+  std::shared_ptr<const net::PreparedRequest> prepared;
+};
+
 enum class TargetState : uint8_t {
   Active,
   Ending,  // gone from discovery; its stale markers are due soon
@@ -41,6 +48,7 @@ struct ScrapeTarget {
 
   model::Labels discovered;
   TargetSchedule schedule;
+  TargetRequest request;
   TargetState state = TargetState::Active;
   // A scrape is begun and its samples are not handed over yet: `series` is that scrape's.
   bool is_busy = false;
@@ -84,6 +92,7 @@ struct ScrapePool {
   std::string name;
   std::shared_ptr<const PoolSettings> settings;
   std::shared_ptr<Client> client;
+  TargetRequest newest_request;  // the next target's has mostly the same headers
   std::vector<std::shared_ptr<Feed>> feeds;
   // Of feeds that a reload replaced, until the new ones have answered.
   std::vector<GroupPtr> former_groups;

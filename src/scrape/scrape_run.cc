@@ -197,6 +197,7 @@ ScrapeJob ScrapeManagerImpl::job_of(const TargetPtr& target, int64_t now_ms) con
   return {.target = target,
           .settings = target->pool->settings,
           .client = target->pool->client,
+          .request = request_of(*target),
           .timestamp_ms = options_.honor_scrape_time ? now_ms : target->schedule.slot_ms(),
           .timeout_ms = target->schedule.options().timeout_ms,
           .begun_ms = now_ms,
@@ -209,26 +210,41 @@ void ScrapeManagerImpl::plan_fetch(ScrapeJob job, Effects& effects) {
   effects.fetches.push_back(std::move(job));
 }
 
+const std::shared_ptr<const net::PreparedRequest>& ScrapeManagerImpl::request_of(
+    ScrapeTarget& target) const {
+  const std::shared_ptr<const PoolSettings>& settings = target.pool->settings;
+  const int64_t timeout_ms = target.schedule.options().timeout_ms;
+  const auto fits = [&](const TargetRequest& one) {
+    return one.prepared && one.settings == settings && one.timeout_ms == timeout_ms;
+  };
+  if (fits(target.request)) return target.request.prepared;
+  TargetRequest& newest = target.pool->newest_request;
+  const auto headers =
+      fits(newest) ? newest.prepared->headers
+                   : std::make_shared<const net::Headers>(net::Headers{
+                         {"Accept", settings->accept},
+                         {"Accept-Encoding", settings->accept_encoding},
+                         {"User-Agent", options_.user_agent},
+                         {"X-Prometheus-Scrape-Timeout-Seconds", seconds_text(timeout_ms)}});
+  newest = {settings, timeout_ms, net::prepare_request(target.url, headers)};
+  target.request = newest;
+  return target.request.prepared;
+}
+
 void ScrapeManagerImpl::carry_out(Effects effects) {
   for (ScrapeAnswer& answer : effects.answers) take_answer(std::move(answer));
   for (ScrapeJob& job : effects.fetches) fetch(std::move(job));
 }
 
 void ScrapeManagerImpl::fetch(ScrapeJob job) {
-  const PoolSettings& settings = *job.settings;
   if (!job.client) {  // of a removed job: a retry that comes too late
     take_answer({.job = std::move(job),
                  .response = core::fail(ErrorCode::Cancelled, "the job has been removed")});
     return;
   }
-  net::FetchRequest request{
-      .url = job.target->url,
-      .headers = {{"Accept", settings.accept},
-                  {"Accept-Encoding", settings.accept_encoding},
-                  {"User-Agent", options_.user_agent},
-                  {"X-Prometheus-Scrape-Timeout-Seconds", seconds_text(job.timeout_ms)}},
-      .timeout_ms = job.timeout_ms,
-      .body_size_max = settings.body_size_max};
+  net::FetchRequest request{.timeout_ms = job.timeout_ms,
+                            .body_size_max = job.settings->body_size_max,
+                            .prepared = job.request};
   const std::shared_ptr<Client> client = job.client;
   client->http->fetch(std::move(request), [this, gate = gate_, job = std::move(job)](
                                               Result<net::FetchResponse> response) mutable {

@@ -28,7 +28,8 @@ Result<FetchResponse> ClientFixture::get(const std::string& url) const {
 }
 
 core::Error ClientFixture::error(FetchRequest request) const {
-  const std::string prefix = fmt::format("Get \"{}\": ", request.url);
+  const std::string prefix =
+      fmt::format("Get \"{}\": ", request.prepared ? request.prepared->url : request.url);
   const Result<FetchResponse> result = fetch(std::move(request));
   if (result) return {core::ErrorCode::Internal, "no error"};
   const std::string& text = result.error().message;

@@ -40,6 +40,10 @@ class FakeClient final : public net::HttpClient {
   explicit FakeClient(FakeServers& servers) : servers_(servers) {}
 
   void fetch(net::FetchRequest request, Done done) override {
+    if (request.prepared) {
+      request.url = request.prepared->url;
+      request.headers = *request.prepared->headers;
+    }
     servers_.requests.push_back(request);
     const FakeServers::Answer answer = servers_.answer(request);
     servers_.in_flight_max = std::max(servers_.in_flight_max, ++servers_.in_flight);
