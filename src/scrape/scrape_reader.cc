@@ -93,6 +93,7 @@ Result<void> ScrapeReader::read(const PoolSettings& settings, model::LabelsView 
   } else {
     for (const auto& [index, entry] : unsettled_) {
       out.batch.series[index].labels = series.cache.labels(entry);
+      out.batch.series[index].note = series.cache.note(entry);
     }
   }
   append_stale(series.cache, body.timestamp_ms, out);
@@ -227,7 +228,7 @@ bool ScrapeReader::append_sample(Round& round, ingest::Entry& line, int64_t time
   const std::string_view labels = is_known ? round.series.cache.labels(entry) : std::string_view();
   // Added in this very round, with a timestamp of its own for each line.
   if (is_known && labels.data() == nullptr) unsettled_.emplace_back(batch.series.size(), entry);
-  batch.begin_series(labels);
+  batch.begin_series(labels, is_known ? round.series.cache.note(entry) : nullptr);
   if (is_histogram) {
     batch.add_histogram(timestamp_ms, std::move(line.histogram));
   } else {

@@ -104,22 +104,31 @@ void SeriesCache::track(uint32_t entry) {
   ++tracked_;
 }
 
+// Labels and key, with an empty note in front. Returns where the next entry goes.
+char* SeriesCache::place(Entry& one, const char* bytes, char* at) {
+  new (at) storage::SeriesNote();
+  one.labels = at + sizeof(storage::SeriesNote);
+  std::memcpy(one.labels, bytes, size_t{one.label_size} + one.key_size);
+  return at + one.size();
+}
+
 void SeriesCache::settle() {
   if (is_settled_) return;
   is_settled_ = true;
-  const std::string& fresh = scratch_->new_bytes;
-  if (fresh.empty()) return;
-  auto block = std::make_unique_for_overwrite<char[]>(fresh.size());
-  std::memcpy(block.get(), fresh.data(), fresh.size());
-  const char* at = block.get();
+  if (first_new_ == entries_.size()) return;
+  size_t size = 0;
+  for (size_t i = first_new_; i < entries_.size(); ++i) size += entries_[i].size();
+  auto block = std::make_unique_for_overwrite<char[]>(size);
+  char* at = block.get();
+  const char* from = scratch_->new_bytes.data();
   for (size_t i = first_new_; i < entries_.size(); ++i) {
-    entries_[i].labels = at;
-    at += entries_[i].size();
+    at = place(entries_[i], from, at);
+    from += entries_[i].label_size + entries_[i].key_size;
   }
   // Batches read bytes of older blocks meanwhile, never the list of blocks.
   arena_->blocks.push_back(std::move(block));
-  arena_bytes_ += fresh.size();
-  live_bytes_ += fresh.size();
+  arena_bytes_ += size;
+  live_bytes_ += size;
 }
 
 void SeriesCache::collect_tracked_labels() {
@@ -165,9 +174,8 @@ void SeriesCache::compact_arena_if_wasteful() {
   auto block = std::make_unique_for_overwrite<char[]>(size);
   char* at = block.get();
   for (Entry& one : entries_) {
-    std::memcpy(at, one.labels, one.size());
-    one.labels = at;
-    at += one.size();
+    // Without its note, which belongs to a batch as long as that is on its way.
+    at = place(one, one.labels, at);
   }
   // A batch on its way may still borrow from the old one.
   arena_ = std::make_shared<LabelArena>();

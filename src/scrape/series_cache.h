@@ -10,6 +10,7 @@
 #pragma once
 
 #include "core/rng.h"
+#include "storage/write_batch.h"
 
 #include <array>
 #include <cstdint>
@@ -38,14 +39,15 @@ class SeriesKeyHasher {
   std::array<uint64_t, 24> secret_;
 };
 
-// Owns label bytes, each with its key's behind it; batches that borrow them keep it alive.
+// Owns label bytes, each with its sink's note in front and its key behind; batches that borrow them
+// keep it alive.
 struct LabelArena {
   std::vector<std::unique_ptr<char[]>> blocks;
 };
 
 // What a round needs for a moment, reused by the worker for one target after the other.
 struct RoundScratch {
-  std::string new_bytes;
+  std::string new_bytes;        // labels and key of each new entry
   std::vector<uint32_t> order;  // entries in the order in which they were met
   std::vector<uint32_t> index;  // open addressing, entry + 1; empty: not built
   std::unordered_set<std::string_view> labels;
@@ -80,7 +82,13 @@ class SeriesCache {
   std::string_view labels(uint32_t entry) const {
     return {entries_[entry].labels, entries_[entry].label_size};
   }
-  // What labels() points into.
+  // The sink's, for batches with these labels; null as long as they are not settled.
+  storage::SeriesNote* note(uint32_t entry) const {
+    char* const labels = entries_[entry].labels;
+    if (labels == nullptr) return nullptr;
+    return reinterpret_cast<storage::SeriesNote*>(labels - sizeof(storage::SeriesNote));
+  }
+  // What labels() and note() point into.
   std::shared_ptr<const LabelArena> arena() const { return arena_; }
 
   // Labels of series that were tracked in the round before and not in this one.
@@ -108,16 +116,22 @@ class SeriesCache {
  private:
   struct Entry {
     SeriesKey key;
-    const char* labels = nullptr;  // null until settled; the key's bytes follow
-    uint32_t label_size = 0;       // 0: dropped
+    char* labels = nullptr;   // null until settled; the note is before it, the key behind
+    uint32_t label_size = 0;  // 0: dropped
     uint32_t key_size = 0;
     uint32_t met = 0;      // round in which it was met last
     uint32_t tracked = 0;  // round in which it had a sample last
 
-    size_t size() const { return size_t{label_size} + key_size; }
+    // In the arena, where notes are aligned.
+    size_t size() const {
+      constexpr size_t kAlign = alignof(storage::SeriesNote);
+      const size_t size = sizeof(storage::SeriesNote) + label_size + key_size;
+      return (size + kAlign - 1) / kAlign * kAlign;
+    }
     std::string_view key_bytes() const { return {labels + label_size, key_size}; }
   };
 
+  static char* place(Entry& one, const char* bytes, char* at);
   void build_index();
   void insert_into_index(uint32_t entry);
   void reorder();

@@ -4,7 +4,7 @@
 
 namespace storage {
 
-void WriteBatch::begin_series(std::string_view label_bytes) {
+void WriteBatch::begin_series(std::string_view label_bytes, SeriesNote* note) {
   const auto samples_end = static_cast<uint32_t>(samples.size());
   const auto histograms_end = static_cast<uint32_t>(histograms.size());
   const auto exemplars_end = static_cast<uint32_t>(exemplars.size());
@@ -14,7 +14,8 @@ void WriteBatch::begin_series(std::string_view label_bytes) {
                     .histograms_begin = histograms_end,
                     .histograms_end = histograms_end,
                     .exemplars_begin = exemplars_end,
-                    .exemplars_end = exemplars_end});
+                    .exemplars_end = exemplars_end,
+                    .note = note});
 }
 
 void WriteBatch::add_sample(int64_t timestamp_ms, double value) {

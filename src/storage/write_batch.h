@@ -15,6 +15,16 @@
 
 namespace storage {
 
+// Where a sink notes how it finds a series again: a producer that writes the same labels
+// over and over spares it the look-up. Zero: nothing noted.
+struct SeriesNote {
+  uint32_t ref = 0;
+  uint32_t id_low = 0;
+  uint32_t id_high = 0;
+
+  uint64_t id() const { return (uint64_t{id_high} << 32) | id_low; }
+};
+
 // One series of a batch: ranges [begin, end) into the batch's arrays.
 struct BatchSeries {
   // Label bytes (model/labels.h), not necessarily canonical: the sink canonicalises
@@ -26,6 +36,9 @@ struct BatchSeries {
   uint32_t histograms_end = 0;
   uint32_t exemplars_begin = 0;
   uint32_t exemplars_end = 0;
+  // Null, or the note that belongs to these very label bytes and this sink. It is the
+  // producer's memory; only one append at a time may have it.
+  SeriesNote* note = nullptr;
 };
 
 // Reusable: clear() keeps the memory. Whoever fills it keeps the bytes behind
@@ -41,7 +54,7 @@ struct WriteBatch {
   // A series with one float sample: what collectors, rules and tests write.
   void add(const model::Labels& labels, int64_t timestamp_ms, double value);
   // Starts a series; samples added by add_sample() belong to the newest one.
-  void begin_series(std::string_view label_bytes);
+  void begin_series(std::string_view label_bytes, SeriesNote* note = nullptr);
   void add_sample(int64_t timestamp_ms, double value);
   void add_histogram(int64_t timestamp_ms, model::Histogram histogram);
   void add_exemplar(model::Exemplar exemplar);

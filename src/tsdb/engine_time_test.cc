@@ -410,4 +410,71 @@ TEST_CASE("an hour that arrives backwards is stored once, floats and histograms"
   }
 }
 
+TEST_CASE("a note finds its series again, and another one when that has gone") {
+  FOR_BOTH_LOGS
+  World world(kind);
+  const auto short_lived = World::labels("short");
+  const auto steady = World::labels("steady");
+  const auto also = World::labels("steady{also=x}");
+  storage::SeriesNote short_note;
+  storage::SeriesNote steady_note;
+  storage::SeriesNote wrong{.ref = 4'000'000, .id_low = 1};
+  const auto write = [&](int64_t minute, bool has_short) {
+    WriteBatch batch;
+    const auto add = [&](const model::Labels& labels, storage::SeriesNote* note) {
+      batch.begin_series(labels.bytes(), note);
+      batch.add_sample(kStart + minute * kMinute, static_cast<double>(minute));
+    };
+    if (has_short) add(short_lived, &short_note);
+    add(steady, &steady_note);
+    add(also, &wrong);
+    // The same place twice in one batch.
+    batch.begin_series(steady.bytes(), &steady_note);
+    batch.add_sample(kStart + minute * kMinute + 1, 1);
+    world.append(batch);
+    world.clock_.advance_ms(kMinute);
+  };
+  for (int64_t minute = 0; minute < 30; ++minute) write(minute, true);
+  REQUIRE(short_note.id() != 0);
+  CHECK(wrong.ref < 10);
+  const uint64_t first_id = short_note.id();
+  const uint64_t steady_id = steady_note.id();
+  for (int64_t minute = 30; minute < 190; ++minute) write(minute, false);
+  REQUIRE(world.maintain().series_dropped == 1);
+  CHECK(short_note.id() == first_id);
+  for (int64_t minute = 190; minute < 200; ++minute) write(minute, true);
+  CHECK(short_note.id() != first_id);
+  CHECK(steady_note.id() == steady_id);
+  const auto all = world.read();
+  CHECK(all.size() == 3);
+  CHECK(all.at("short").size() == 40);
+  CHECK(all.at("steady").size() == 400);
+  CHECK(all.at("steady{also=\"x\"}").size() == 200);
+}
+
+TEST_CASE("another spelling of a series' labels gets no note") {
+  FOR_BOTH_LOGS
+  World world(kind);
+  const std::string canonical = World::labels("m{a=1,b=2}").bytes();
+  std::string spelled;
+  model::append_label(spelled, "b", "2");
+  model::append_label(spelled, "a", "1");
+  model::append_label(spelled, "__name__", "m");
+  REQUIRE(spelled != canonical);
+  storage::SeriesNote note;
+  storage::SeriesNote spelled_note;
+  for (int i = 0; i < 4; ++i) {
+    WriteBatch batch;
+    batch.begin_series(spelled, &spelled_note);
+    batch.add_sample(kStart + 2 * i, 1);
+    batch.begin_series(canonical, &note);
+    batch.add_sample(kStart + 2 * i + 1, 1);
+    world.append(batch);
+  }
+  CHECK(note.id() != 0);
+  CHECK(spelled_note.id() == 0);
+  CHECK(world.read().size() == 1);
+  CHECK(world.read().begin()->second.size() == 8);
+}
+
 }  // namespace tsdb

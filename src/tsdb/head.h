@@ -179,8 +179,9 @@ class Head {
                      std::string_view labels, storage::AppendSummary& summary) const;
   std::optional<storage::RefusalReason> refused_time(int64_t time_ms) const;
   SeriesRef create_series(std::string_view canonical, const Identity& identity, uint64_t id);
-  void resolve(const storage::WriteBatch& batch, std::span<const Identity> identities,
+  void resolve(const storage::WriteBatch& batch, std::span<Identity> identities,
                storage::AppendSummary& summary);
+  void note_series(const storage::BatchSeries& one, const Identity& identity, SeriesRef ref);
   core::Result<void> judge_series(const storage::WriteBatch& batch, size_t i,
                                   const Identity& identity, storage::Log& log,
                                   storage::AppendSummary& summary);

@@ -96,6 +96,10 @@ bool same_histogram(const model::Histogram& a, const model::Histogram& b) {
   return a_bytes == b_bytes;  // equal as bits: also NaN sums
 }
 
+bool has_note(const BatchSeries& one) {
+  return one.note != nullptr && one.note->id() != 0;
+}
+
 core::Counter& appended_counter() {
   static core::Counter& counter =
       core::counter("petrel_tsdb_head_samples_appended_total", "Samples stored in the head.");
@@ -239,14 +243,44 @@ Result<std::optional<SeriesRef>> Head::intern(const WriteBatch& batch, const Bat
   return ref;
 }
 
-void Head::resolve(const WriteBatch& batch, std::span<const Identity> identities,
+// For the next append, unless the bytes are another spelling of the series' labels.
+void Head::note_series(const BatchSeries& one, const Identity& identity, SeriesRef ref) {
+  if (one.note == nullptr) return;
+  const Series& series = series_.at(ref);
+  if (!(series.identity == identity)) return;
+  *one.note = {.ref = ref,
+               .id_low = static_cast<uint32_t>(series.id),
+               .id_high = static_cast<uint32_t>(series.id >> 32)};
+}
+
+// Identities of series that have a note are filled in here.
+void Head::resolve(const WriteBatch& batch, std::span<Identity> identities,
                    AppendSummary& summary) {
   const size_t count = identities.size();
   refs_.resize(count);
-  for (size_t i = 0; i < std::min(kPrefetchAhead, count); ++i) table_.prefetch(identities[i]);
+  const auto prefetch = [&](size_t i) {
+    if (has_note(batch.series[i])) {
+      series_.prefetch_any(batch.series[i].note->ref);
+    } else {
+      table_.prefetch(identities[i]);
+    }
+  };
+  for (size_t i = 0; i < std::min(kPrefetchAhead, count); ++i) prefetch(i);
   for (size_t i = 0; i < count; ++i) {
-    if (i + kPrefetchAhead < count) table_.prefetch(identities[i + kPrefetchAhead]);
+    if (i + kPrefetchAhead < count) prefetch(i + kPrefetchAhead);
+    const BatchSeries& one = batch.series[i];
+    if (has_note(one)) {
+      // Ids are never used again, so an equal one is the series that was noted.
+      const Series* const noted = series_.find_any(one.note->ref);
+      if (noted != nullptr && noted->id == one.note->id()) {
+        refs_[i] = one.note->ref;
+        identities[i] = noted->identity;
+        continue;
+      }
+      identities[i] = hasher_(one.labels);
+    }
     refs_[i] = table_.find(identities[i]).value_or(kRefused);
+    if (refs_[i] != kRefused) note_series(one, identities[i], refs_[i]);
   }
   for (size_t i = 0; i < count; ++i) {
     if (refs_[i] != kRefused) continue;
@@ -254,6 +288,7 @@ void Head::resolve(const WriteBatch& batch, std::span<const Identity> identities
     Result<std::optional<SeriesRef>> ref = intern(batch, one, identities[i], summary);
     if (ref) {
       refs_[i] = ref->value_or(kRefused);
+      if (refs_[i] != kRefused) note_series(one, identities[i], refs_[i]);
       continue;
     }
     const auto reason = ref.error().code == ErrorCode::LimitExceeded ? RefusalReason::LimitExceeded
@@ -269,7 +304,9 @@ Result<std::optional<LogPosition>> Head::append(const WriteBatch& batch, int64_t
   // Hashing reads all label bytes: before the lock.
   thread_local std::vector<Identity> identities;
   identities.resize(batch.series.size());
-  for (size_t i = 0; i < batch.series.size(); ++i) identities[i] = hasher_(batch.series[i].labels);
+  for (size_t i = 0; i < batch.series.size(); ++i) {
+    if (!has_note(batch.series[i])) identities[i] = hasher_(batch.series[i].labels);
+  }
 
   const std::lock_guard write(write_mutex_);
   const uint64_t stored_before = summary.stored;

@@ -132,6 +132,11 @@ class SeriesSlots {
     if (block == nullptr || block->series[ref % kBlockSize].id == 0) return nullptr;
     return &block->series[ref % kBlockSize];
   }
+  // The same for one that may never have been.
+  const Series* find_any(SeriesRef ref) const { return ref < next_ ? find(ref) : nullptr; }
+  void prefetch_any(SeriesRef ref) const {
+    if (ref < next_ && blocks_[ref / kBlockSize] != nullptr) prefetch(ref);
+  }
   void prefetch(SeriesRef ref) const {
     const char* const address = reinterpret_cast<const char*>(&at(ref));
     __builtin_prefetch(address, 1);
