@@ -21,7 +21,7 @@ constexpr int64_t kTickMs = 10;
 constexpr int64_t kSleepMaxMs = 1'000;
 constexpr int64_t kJumpMs = 1'000;
 // Answers are gathered this long, or until there are so many or so much of them.
-constexpr int64_t kGatherMs = 50;
+constexpr int64_t kGatherMs = 100;
 constexpr size_t kGatherAnswers = 256;
 constexpr uint64_t kGatherBytes = 1ULL << 20;
 // A batch of more samples is written before the next body is read.
