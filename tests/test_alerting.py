@@ -233,3 +233,28 @@ def test_default_rules_watch_the_own_host(petrel):
         assert metric in expressions
     wait_for(lambda: all(rule["health"] == "ok" for group in server.get("/api/v1/rules")["groups"]
                          for rule in group["rules"]), 75, "all default rules evaluate")
+
+
+def test_pages_carry_the_external_labels_and_end_as_they_began(petrel, webhook, tmp_path):
+    def write_config(cluster: str):
+        (folder / "prometheus.yml").write_text(
+            f"global: {{external_labels: {{cluster: {cluster}, replica: a}}}}\n"
+            "rule_files: [rules.yml]\n"
+            "alerting:\n  alert_relabel_configs: [{regex: replica, action: labeldrop}]\n")
+
+    folder = tmp_path / "petrel"
+    folder.mkdir()
+    (folder / "rules.yml").write_text(RULES)
+    write_config("dc1")
+    webhook.up()
+    server = petrel("--config.file=prometheus.yml", f"--alerting.webhook-url={webhook.url}", folder=folder)
+    set_temperature(server, 95)
+    wait_for(lambda: webhook.alerts("firing"), PAGE_SECONDS_MAX, "the page")
+    assert "alerting" not in server.log(), "alert_relabel_configs has an effect"
+    write_config("dc2")
+    assert server.call("/-/reload", method="POST").status == 200
+    set_temperature(server, 20)
+    wait_for(lambda: webhook.alerts("resolved"), PAGE_SECONDS_MAX, "the resolve")
+    labels = {"alertname": "TooHot", "cluster": "dc1", "room": "server room", "severity": "critical"}
+    assert [alert["labels"] for alert in webhook.alerts()] == [labels, labels]
+    assert server.query('ALERTS{cluster!=""}') == []
