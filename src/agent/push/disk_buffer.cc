@@ -25,6 +25,7 @@ constexpr size_t kSequenceDigits = 20;
 // len, crc, first, last, samples, type
 constexpr size_t kRecordHead = 4 + 4 + 8 + 8 + 4 + 1;
 constexpr uint32_t kPayloadMax = 64 << 20;
+constexpr uint64_t kSegmentSizeMin = 64 << 10;
 
 constexpr size_t kCursorSize = 8 + 8 + 4;
 
@@ -273,8 +274,11 @@ Result<void> DiskBuffer::begin_segment() {
 // After a failure the segment takes nothing more: its end is not known, and a sync that
 // failed once says nothing when it succeeds later.
 Result<void> DiskBuffer::write(const std::string& bytes, const Entry& entry) {
+  // Segments grow with what waits, so that dropping the oldest is a small part of it.
+  const uint64_t size_max =
+      std::min(options_.segment_size_max, std::max(kSegmentSizeMin, this->bytes() / 8));
   const bool is_full = newest_ && segments_.back().bytes > kHeaderSize &&
-                       segments_.back().bytes + bytes.size() > options_.segment_size_max;
+                       segments_.back().bytes + bytes.size() > size_max;
   if (is_full) newest_.reset();
   if (!newest_) TRY(begin_segment());
   Segment& segment = segments_.back();

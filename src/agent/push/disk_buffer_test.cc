@@ -203,6 +203,19 @@ TEST_CASE("on a full file system the oldest goes, for the newest") {
   CHECK(stats.samples + sum(stats.dropped_samples) == given);
 }
 
+TEST_CASE("when others fill the disk a small backlog is not dropped as a whole") {
+  SimFileSystem files;
+  FakeClock clock;
+  auto buffer = open_buffer(files, clock, {.path = "/agent/buffer"});
+  for (uint32_t i = 0; i < 40; ++i) REQUIRE(buffer->append(record_of(i, 12'000)));
+  files.set_capacity(500'000);  // nothing is left
+  REQUIRE(buffer->append(record_of(40, 12'000)));
+  const DiskBufferStats stats = buffer->stats();
+  CHECK(stats.dropped_records[static_cast<size_t>(DropReason::Disk)] > 0);
+  CHECK(stats.records >= 25);
+  CHECK(take_all(*buffer).back() == 40);
+}
+
 // Appends, reads and restarts at random, with one fault in each life, a power loss or a
 // kill at its end. What append() acknowledged must come out unless it was popped or
 // counted as dropped; nothing that was not appended may. The number of records lost.
