@@ -59,4 +59,4 @@ def test_a_hangup_reloads_and_the_status_tells_of_it(petrel, tmp_path):
     wait_for(lambda: succeeded(server), 20, "the reload")
     answer = server.call("/api/v1/status/config").json()
     assert any(warning.startswith("remote_read ") for warning in answer["warnings"]), answer
-    assert 'petrel_config_unsupported_keys{key="remote_read ' in server.call("/metrics").text
+    assert 'petrel_config_unsupported_keys{key="remote_read"} 1' in server.call("/metrics").text

@@ -8,6 +8,7 @@
 #include "rules/default_rules.h"
 
 #include <cstdlib>
+#include <map>
 #include <set>
 
 namespace app {
@@ -46,22 +47,25 @@ std::function<rules::RulesView()> rules_view(Node& node) {
   return [&node] { return node.rules->snapshot(); };
 }
 
-// Zero for keys that a reload removed.
+core::Gauge& unsupported_gauge(const std::string& key) {
+  return core::gauge("petrel_config_unsupported_keys",
+                     "Places in the configuration where a key stands that has no effect yet.",
+                     {{"key", key}});
+}
+
+// Keys come as "remote_write (prometheus.yml:7:1)"; the place is for the log, since a label
+// with it would make new series of every edit. Zero for keys that a reload removed.
 void publish_unsupported(const std::vector<std::string>& keys) {
   static std::set<std::string> published;
-  for (const std::string& key : published) {
-    core::gauge("petrel_config_unsupported_keys",
-                "Keys of the configuration that are accepted but have no effect yet.",
-                {{"key", key}})
-        .set(0);
-  }
+  std::map<std::string, int> places;
+  for (const std::string& key : published) places[key] = 0;
   for (const std::string& key : keys) {
-    published.insert(key);
-    core::gauge("petrel_config_unsupported_keys",
-                "Keys of the configuration that are accepted but have no effect yet.",
-                {{"key", key}})
-        .set(1);
+    ++places[key.substr(0, key.rfind(" ("))];
     core::log_warn("config", "this key has no effect yet", {{"key", key}});
+  }
+  for (const auto& [key, count] : places) {
+    published.insert(key);
+    unsupported_gauge(key).set(count);
   }
 }
 
