@@ -1,7 +1,7 @@
 #include "alerting/notify/template_data.h"
 
-#include <algorithm>
-#include <map>
+#include "alerting/notify/label_pairs.h"
+
 #include <string>
 
 namespace alerting {
@@ -14,25 +14,6 @@ using templates::Time;
 using templates::Value;
 
 namespace {
-
-using Pairs = std::map<std::string, std::string>;
-
-Pairs pairs_of(model::LabelsView labels) {
-  Pairs pairs;
-  for (const model::Label& label : labels) pairs.emplace(label.name, label.value);
-  return pairs;
-}
-
-Pairs pairs_of(const alertstore::Annotations& annotations) {
-  return {annotations.begin(), annotations.end()};
-}
-
-void keep_common(Pairs& common, const Pairs& other) {
-  std::erase_if(common, [&other](const auto& pair) {
-    const auto found = other.find(pair.first);
-    return found == other.end() || found->second != pair.second;
-  });
-}
 
 Value labels_value(const Pairs& pairs) {
   Record record;
@@ -58,17 +39,10 @@ Value alert_value(const AlertEvent& alert) {
 }  // namespace
 
 Value template_data(const Notification& notification) {
-  Pairs labels;
-  Pairs annotations;
+  const CommonPairs common = common_pairs(notification);
   List alerts;
   bool firing = false;
   for (const AlertEvent& alert : notification.alerts) {
-    if (alerts.empty()) {
-      labels = pairs_of(alert.labels);
-      annotations = pairs_of(alert.annotations);
-    }
-    keep_common(labels, pairs_of(alert.labels));
-    keep_common(annotations, pairs_of(alert.annotations));
     firing = firing || alert.transition == Transition::Firing;
     alerts.push_back(alert_value(alert));
   }
@@ -79,8 +53,8 @@ Value template_data(const Notification& notification) {
                    {"Alerts", Value(std::move(alerts))},
                    {"NotificationReason", Value("")},
                    {"GroupLabels", labels_value(pairs_of(notification.group_labels))},
-                   {"CommonLabels", labels_value(labels)},
-                   {"CommonAnnotations", labels_value(annotations)},
+                   {"CommonLabels", labels_value(common.labels)},
+                   {"CommonAnnotations", labels_value(common.annotations)},
                    {"RouteLabels", labels_value({})},
                    {"ExternalURL", Value(notification.external_url)}};
   return Value(std::move(record));

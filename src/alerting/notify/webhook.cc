@@ -1,5 +1,6 @@
 #include "alerting/notify/webhook.h"
 
+#include "alerting/notify/label_pairs.h"
 #include "core/json_writer.h"
 #include "core/time.h"
 
@@ -7,7 +8,6 @@
 #include <charconv>
 #include <ctime>
 #include <fmt/format.h>
-#include <map>
 #include <memory>
 #include <optional>
 
@@ -23,29 +23,10 @@ constexpr int64_t kRetryAfterMaxMs = 3'600'000;
 // Go's zero time, which Alertmanager sends as the end of what has not ended.
 constexpr const char* kNoEnd = "0001-01-01T00:00:00Z";
 
-using Pairs = std::map<std::string, std::string>;
-
 void write_pairs(core::JsonWriter& json, const Pairs& pairs) {
   json.object();
   for (const auto& [name, value] : pairs) json.key(name).value(std::string_view(value));
   json.end();
-}
-
-Pairs pairs_of(model::LabelsView labels) {
-  Pairs pairs;
-  for (const model::Label& label : labels) pairs.emplace(label.name, label.value);
-  return pairs;
-}
-
-Pairs pairs_of(const alertstore::Annotations& annotations) {
-  return {annotations.begin(), annotations.end()};
-}
-
-void keep_common(Pairs& common, const Pairs& other) {
-  std::erase_if(common, [&other](const auto& pair) {
-    const auto found = other.find(pair.first);
-    return found == other.end() || found->second != pair.second;
-  });
 }
 
 bool is_firing(const AlertEvent& alert) {
@@ -84,16 +65,7 @@ std::string webhook_body(const Notification& notification, uint64_t max_alerts) 
   const auto& all = notification.alerts;
   const size_t shown =
       max_alerts == 0 ? all.size() : std::min<size_t>(all.size(), static_cast<size_t>(max_alerts));
-  Pairs common_labels;
-  Pairs common_annotations;
-  if (!all.empty()) {
-    common_labels = pairs_of(all[0].labels);
-    common_annotations = pairs_of(all[0].annotations);
-    for (const AlertEvent& alert : all) {
-      keep_common(common_labels, pairs_of(alert.labels));
-      keep_common(common_annotations, pairs_of(alert.annotations));
-    }
-  }
+  const CommonPairs common = common_pairs(notification);
   const bool firing = std::ranges::any_of(all, is_firing);
   std::string body;
   core::JsonWriter json(body);
@@ -105,9 +77,9 @@ std::string webhook_body(const Notification& notification, uint64_t max_alerts) 
   json.key("groupLabels");
   write_pairs(json, pairs_of(notification.group_labels));
   json.key("commonLabels");
-  write_pairs(json, common_labels);
+  write_pairs(json, common.labels);
   json.key("commonAnnotations");
-  write_pairs(json, common_annotations);
+  write_pairs(json, common.annotations);
   json.key("externalURL").value(std::string_view(notification.external_url));
   json.key("alerts").array();
   for (size_t i = 0; i < shown; ++i) write_alert(json, all[i]);
