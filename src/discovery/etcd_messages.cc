@@ -1,8 +1,8 @@
 #include "discovery/etcd_messages.h"
 
+#include "core/base64.h"
 #include "core/json.h"
 #include "core/json_writer.h"
-#include "discovery/base64.h"
 
 #include <charconv>
 
@@ -59,7 +59,7 @@ Result<std::string> read_text(const Json& object, std::string_view name) {
 
 Result<std::string> read_base64(const Json& object, std::string_view name) {
   const std::string text = TRY(read_text(object, name));
-  std::optional<std::string> bytes = base64_decode(text);
+  std::optional<std::string> bytes = core::base64_decode(text);
   if (!bytes) return unexpected_answer(fmt::format("\"{}\" is not base64", name));
   return *std::move(bytes);
 }
@@ -121,8 +121,8 @@ std::string range_body(std::string_view prefix, std::string_view from_key, int64
                        int64_t limit) {
   std::string out;
   JsonWriter json(out);
-  json.object().key("key").value(base64_encode(from_key));
-  json.key("range_end").value(base64_encode(range_end(prefix)));
+  json.object().key("key").value(core::base64_encode(from_key));
+  json.key("range_end").value(core::base64_encode(range_end(prefix)));
   json.key("limit").value(std::to_string(limit));
   if (revision > 0) json.key("revision").value(std::to_string(revision));
   json.end();
@@ -132,8 +132,8 @@ std::string range_body(std::string_view prefix, std::string_view from_key, int64
 std::string watch_body(std::string_view prefix, int64_t start_revision) {
   std::string out;
   JsonWriter json(out);
-  json.object().key("create_request").object().key("key").value(base64_encode(prefix));
-  json.key("range_end").value(base64_encode(range_end(prefix)));
+  json.object().key("create_request").object().key("key").value(core::base64_encode(prefix));
+  json.key("range_end").value(core::base64_encode(range_end(prefix)));
   json.key("start_revision").value(std::to_string(start_revision)).end().end();
   return out;
 }
@@ -141,7 +141,11 @@ std::string watch_body(std::string_view prefix, int64_t start_revision) {
 std::string put_body(std::string_view key, std::string_view value, int64_t lease) {
   std::string out;
   JsonWriter json(out);
-  json.object().key("key").value(base64_encode(key)).key("value").value(base64_encode(value));
+  json.object()
+      .key("key")
+      .value(core::base64_encode(key))
+      .key("value")
+      .value(core::base64_encode(value));
   if (lease != 0) json.key("lease").value(std::to_string(lease));
   json.end();
   return out;
@@ -149,7 +153,7 @@ std::string put_body(std::string_view key, std::string_view value, int64_t lease
 
 std::string delete_body(std::string_view key) {
   std::string out;
-  JsonWriter(out).object().key("key").value(base64_encode(key)).end();
+  JsonWriter(out).object().key("key").value(core::base64_encode(key)).end();
   return out;
 }
 

@@ -3,7 +3,7 @@
 #include "core/log.h"
 #include "core/testing/sim_file_system.h"
 #include "core/testing/sim_scheduler.h"
-#include "discovery/base64.h"
+#include "core/base64.h"
 #include "net/stream_client.h"
 
 #include <doctest/doctest.h>
@@ -40,8 +40,8 @@ class FakeClient final : public net::StreamClient {
 };
 
 std::string entry(std::string_view key, std::string_view value) {
-  return fmt::format(R"({{"key":"{}","value":"{}"}})", discovery::base64_encode(key),
-                     discovery::base64_encode(value));
+  return fmt::format(R"({{"key":"{}","value":"{}"}})", core::base64_encode(key),
+                     core::base64_encode(value));
 }
 
 constexpr const char* kCreated =
@@ -136,7 +136,7 @@ TEST_CASE_FIXTURE(Fixture, "etcd: the prefix is read in pages and watched from t
   CHECK(last().request.body ==
         R"({"key":"L3BldHJlbC9zZC8=","range_end":"L3BldHJlbC9zZDA=","limit":"500"})");
   answer_range(entry("/petrel/sd/t/j/1", kOne), R"(,"more":true)");
-  CHECK(last().request.body.find(discovery::base64_encode(std::string("/petrel/sd/t/j/1\0", 17))) !=
+  CHECK(last().request.body.find(core::base64_encode(std::string("/petrel/sd/t/j/1\0", 17))) !=
         std::string::npos);
   CHECK(last().request.body.find(R"("revision":"7")") != std::string::npos);
   answer_range(entry("/petrel/sd/t/j/2", kTwo));
@@ -326,11 +326,11 @@ TEST_CASE_FIXTURE(Fixture, "etcd: no update comes after stop") {
 TEST_CASE("base64 goes both ways") {
   for (const auto& [bytes, text] :
        {std::pair{"", ""}, {"f", "Zg=="}, {"fo", "Zm8="}, {"foo", "Zm9v"}, {"\xff\xfe", "//4="}}) {
-    CHECK(discovery::base64_encode(bytes) == text);
-    CHECK(discovery::base64_decode(text) == bytes);
+    CHECK(core::base64_encode(bytes) == text);
+    CHECK(core::base64_decode(text) == bytes);
   }
   for (const char* bad : {"Z", "Zg=", "Z===", "Zg==Zg==", "Zm-v"}) {
     CAPTURE(bad);
-    CHECK_FALSE(discovery::base64_decode(bad));
+    CHECK_FALSE(core::base64_decode(bad));
   }
 }

@@ -1,9 +1,8 @@
 #include "net/client_auth.h"
 
+#include "core/base64.h"
 #include "core/json.h"
 #include "core/text.h"
-
-#include <openssl/evp.h>
 
 namespace net {
 
@@ -15,15 +14,6 @@ namespace {
 
 constexpr std::string_view kBlanks = " \t\r\n\v\f";
 constexpr size_t kQuotedMax = 512;  // of a server's answer in an error text
-
-std::string base64(std::string_view bytes) {
-  std::string out((bytes.size() + 2) / 3 * 4 + 1, '\0');
-  const int size = EVP_EncodeBlock(reinterpret_cast<unsigned char*>(out.data()),
-                                   reinterpret_cast<const unsigned char*>(bytes.data()),
-                                   static_cast<int>(bytes.size()));
-  out.resize(static_cast<size_t>(size));
-  return out;
-}
 
 Result<std::string> read_trimmed(const std::string& path, core::FileSystem& files) {
   const std::string text = TRY(files.read_file(path).context("unable to read file {}", path));
@@ -45,7 +35,7 @@ Result<std::string> read_secret(const core::SecretSource& source, core::FileSyst
 }
 
 std::string basic_credentials(std::string_view user, std::string_view password) {
-  return "Basic " + base64(fmt::format("{}:{}", user, password));
+  return "Basic " + core::base64_encode(fmt::format("{}:{}", user, password));
 }
 
 Result<AddedHeaders> make_headers(const ClientConfig& config, core::FileSystem& files,

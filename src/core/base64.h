@@ -1,4 +1,4 @@
-// Base64 with padding (RFC 4648, section 4): how etcd's gateway writes keys and values.
+// Base64 with padding (RFC 4648, section 4).
 
 #pragma once
 
@@ -6,10 +6,10 @@
 #include <string>
 #include <string_view>
 
-namespace discovery {
+namespace core {
 
 std::string base64_encode(std::string_view bytes);
 // nullopt unless `text` is whole groups of the alphabet, padded with '='.
 std::optional<std::string> base64_decode(std::string_view text);
 
-}  // namespace discovery
+}  // namespace core

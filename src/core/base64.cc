@@ -1,9 +1,9 @@
-#include "discovery/base64.h"
+#include "core/base64.h"
 
 #include <array>
 #include <cstdint>
 
-namespace discovery {
+namespace core {
 namespace {
 
 constexpr std::string_view kAlphabet =
@@ -63,4 +63,4 @@ std::optional<std::string> base64_decode(std::string_view text) {
   return out;
 }
 
-}  // namespace discovery
+}  // namespace core
