@@ -34,6 +34,10 @@ long max_version(TlsVersion version) {
 
 }  // namespace
 
+long curl_tls_versions(const TlsConfig& tls) {
+  return min_version(tls.min_version) | max_version(tls.max_version);
+}
+
 bool append_line(CurlList& list, const std::string& line) {
   curl_slist* const longer = curl_slist_append(list.get(), line.c_str());
   if (longer == nullptr) return false;
@@ -57,7 +61,7 @@ void CurlTransfer::set_tls(const TlsConfig& tls) {
   if (!tls.key.file.empty()) set(CURLOPT_SSLKEY, tls.key.file.c_str());
   set(CURLOPT_SSL_VERIFYPEER, tls.insecure_skip_verify ? 0L : 1L);
   set(CURLOPT_SSL_VERIFYHOST, tls.insecure_skip_verify ? 0L : 2L);
-  set(CURLOPT_SSLVERSION, min_version(tls.min_version) | max_version(tls.max_version));
+  set(CURLOPT_SSLVERSION, curl_tls_versions(tls));
 }
 
 }  // namespace net

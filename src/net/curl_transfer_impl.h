@@ -21,6 +21,8 @@ struct EndList {
 using CurlList = std::unique_ptr<curl_slist, EndList>;
 // False when there is no memory.
 bool append_line(CurlList& list, const std::string& line);
+// The value of CURLOPT_SSLVERSION.
+long curl_tls_versions(const TlsConfig& tls);
 
 // Stays where it is: curl keeps pointers into it.
 class CurlTransfer {

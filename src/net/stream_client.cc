@@ -1,5 +1,7 @@
 #include "net/stream_client.h"
 
+#include "net/curl_transfer_impl.h"
+
 #include <curl/curl.h>
 #include <deque>
 #include <map>
@@ -28,17 +30,9 @@ constexpr size_t kStreamsMax = 64;
 constexpr long kKeepAliveIdleS = 20;
 constexpr long kKeepAliveIntervalS = 10;
 
-struct EndEasy {
-  void operator()(CURL* easy) const { curl_easy_cleanup(easy); }
-};
 struct EndMulti {
   void operator()(CURLM* multi) const { curl_multi_cleanup(multi); }
 };
-struct EndList {
-  void operator()(curl_slist* list) const { curl_slist_free_all(list); }
-};
-using SlistPtr = std::unique_ptr<curl_slist, EndList>;
-
 // PEM texts of one TLS configuration.
 struct TlsMaterial {
   std::string ca;
@@ -54,8 +48,8 @@ struct Stream {
   StreamClient::OnEnd on_end;
   TlsMaterial material;
   std::unique_ptr<CURL, EndEasy> easy;
-  SlistPtr headers;
-  SlistPtr connect_to;
+  CurlList headers;
+  CurlList connect_to;
   bool is_ended_by_us = false;
   char error_text[CURL_ERROR_SIZE] = {};
 };
@@ -115,49 +109,9 @@ Result<void> check_material(const TlsMaterial& material) {
   return fail(ErrorCode::InvalidArgument, "key: expected a private key in PEM form");
 }
 
-// 0: libcurl's own choice.
-long lowest_version(TlsVersion version) {
-  switch (version) {
-    case TlsVersion::Tls10:
-      return CURL_SSLVERSION_TLSv1_0;
-    case TlsVersion::Tls11:
-      return CURL_SSLVERSION_TLSv1_1;
-    case TlsVersion::Tls13:
-      return CURL_SSLVERSION_TLSv1_3;
-    case TlsVersion::Default:
-    case TlsVersion::Tls12:
-      break;
-  }
-  return CURL_SSLVERSION_TLSv1_2;
-}
-
-long highest_version(TlsVersion version) {
-  switch (version) {
-    case TlsVersion::Tls10:
-      return CURL_SSLVERSION_MAX_TLSv1_0;
-    case TlsVersion::Tls11:
-      return CURL_SSLVERSION_MAX_TLSv1_1;
-    case TlsVersion::Tls12:
-      return CURL_SSLVERSION_MAX_TLSv1_2;
-    case TlsVersion::Tls13:
-      return CURL_SSLVERSION_MAX_TLSv1_3;
-    case TlsVersion::Default:
-      break;
-  }
-  return CURL_SSLVERSION_MAX_NONE;
-}
-
-bool append(SlistPtr& list, const std::string& line) {
-  curl_slist* const longer = curl_slist_append(list.get(), line.c_str());
-  if (longer == nullptr) return false;
-  std::ignore = list.release();
-  list.reset(longer);
-  return true;
-}
-
 // "https://10.0.0.1:2379/x" with the server name "etcd" is asked for as
 // https://etcd:2379/x and connected to 10.0.0.1: libcurl checks the name of the URL.
-std::string rename_host(const std::string& url, const std::string& name, SlistPtr& connect_to) {
+std::string rename_host(const std::string& url, const std::string& name, CurlList& connect_to) {
   const size_t begin = url.find("://");
   if (begin == std::string::npos) return url;
   const size_t host_begin = begin + 3;
@@ -166,7 +120,7 @@ std::string rename_host(const std::string& url, const std::string& name, SlistPt
   const size_t colon = authority.find(':', authority.rfind(']') + 1);
   const bool has_port = colon != std::string::npos;
   const std::string host = has_port ? authority.substr(0, colon) : authority;
-  if (!append(connect_to, "::" + host + ":")) return url;
+  if (!append_line(connect_to, "::" + host + ":")) return url;
   return url.substr(0, host_begin) + name + (has_port ? authority.substr(colon) : "") +
          url.substr(host_end);
 }
@@ -193,7 +147,7 @@ Result<void> prepare(Stream& stream, const TlsConfig& tls, core::FileSystem& fil
     set(option, &blob);
   };
   for (const auto& [name, value] : stream.request.headers) {
-    if (!append(stream.headers, name + ": " + value)) {
+    if (!append_line(stream.headers, name + ": " + value)) {
       return fail(ErrorCode::Unavailable, "no memory for headers");
     }
   }
@@ -220,7 +174,7 @@ Result<void> prepare(Stream& stream, const TlsConfig& tls, core::FileSystem& fil
   set(CURLOPT_HTTPHEADER, stream.headers.get());
   set(CURLOPT_WRITEFUNCTION, &on_body);
   set(CURLOPT_WRITEDATA, static_cast<void*>(&stream));
-  set(CURLOPT_SSLVERSION, lowest_version(tls.min_version) | highest_version(tls.max_version));
+  set(CURLOPT_SSLVERSION, curl_tls_versions(tls));
   set(CURLOPT_SSL_VERIFYPEER, tls.insecure_skip_verify ? 0L : 1L);
   set(CURLOPT_SSL_VERIFYHOST, tls.insecure_skip_verify ? 0L : 2L);
   set_pem(CURLOPT_CAINFO_BLOB, stream.material.ca);
