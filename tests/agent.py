@@ -7,7 +7,7 @@ import struct
 import threading
 import time
 
-from conftest import BINARY, ROOT, Server, free_port
+from conftest import BINARY, ROOT, HttpReceiver, Server
 
 
 class Agent(Server):
@@ -111,17 +111,16 @@ def decode_write(body: bytes) -> list[tuple[dict, list[tuple[int, float]]]]:
     return series
 
 
-class Receiver:
+class Receiver(HttpReceiver):
     """Takes remote write requests, or answers with `status`, or is down."""
 
     def __init__(self):
-        self.port = free_port()
+        super().__init__()
         self.url = f"http://127.0.0.1:{self.port}/api/v1/write"
         self.status = 204
         self.headers = {}
         self.requests = []  # (time, status answered, headers, decoded body)
         self.lock = threading.Lock()
-        self._server = None
 
     def up(self):
         receiver = self
@@ -141,19 +140,7 @@ class Receiver:
             def log_message(self, *_):
                 pass
 
-        class Listener(http.server.ThreadingHTTPServer):
-            allow_reuse_address = True
-            daemon_threads = True
-
-        self._server = Listener(("127.0.0.1", self.port), Handler)
-        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-        return self
-
-    def down(self):
-        if self._server:
-            self._server.shutdown()
-            self._server.server_close()
-            self._server = None
+        return self.serve(Handler)
 
     def taken(self, metric: str) -> list[tuple[int, float]]:
         """(timestamp_ms, value) of the metric's samples, in the order in which they were taken."""

@@ -244,18 +244,41 @@ def program(name: str) -> str:
     return path
 
 
-class Webhook:
+class Listener(http.server.ThreadingHTTPServer):
+    allow_reuse_address = True
+    daemon_threads = True
+
+
+class HttpReceiver:
+    """An HTTP server of the tests on a port of its own. It can be down: then the port refuses connections."""
+
+    def __init__(self):
+        self.port = free_port()
+        self._server: Listener | None = None
+
+    def serve(self, handler: type[http.server.BaseHTTPRequestHandler]):
+        self._server = Listener(("127.0.0.1", self.port), handler)
+        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        return self
+
+    def down(self):
+        if self._server:
+            self._server.shutdown()
+            self._server.server_close()
+            self._server = None
+
+
+class Webhook(HttpReceiver):
     """A webhook receiver. It records what it accepted and what it refused, can answer
     with an error, and can be down: then its port refuses connections."""
 
     def __init__(self):
-        self.port = free_port()
+        super().__init__()
         self.url = f"http://127.0.0.1:{self.port}/page"
         self.answer_status = 200
         self.accepted: list[dict] = []
         self.refused: list[dict] = []
         self._lock = threading.Lock()
-        self._server: http.server.ThreadingHTTPServer | None = None
 
     def up(self):
         receiver = self
@@ -271,19 +294,7 @@ class Webhook:
             def log_message(self, *_):
                 pass
 
-        class Listener(http.server.ThreadingHTTPServer):
-            allow_reuse_address = True
-            daemon_threads = True
-
-        self._server = Listener(("127.0.0.1", self.port), Handler)
-        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-        return self
-
-    def down(self):
-        if self._server:
-            self._server.shutdown()
-            self._server.server_close()
-            self._server = None
+        return self.serve(Handler)
 
     def _record(self, headers: dict, body: bytes):
         request = {"headers": headers, "body": json.loads(body), "time": time.time()}
