@@ -20,6 +20,9 @@ class NoFiles final : public core::FileSystem {
   core::Result<void> rename(const std::string& from, const std::string& /*to*/) override {
     return none(from);
   }
+  core::Result<void> link(const std::string& from, const std::string& /*to*/) override {
+    return none(from);
+  }
   core::Result<void> remove(const std::string& path) override { return none(path); }
   core::Result<void> remove_all(const std::string& path) override { return none(path); }
   core::Result<void> sync_dir(const std::string& dir) override { return none(dir); }

@@ -238,6 +238,14 @@ Result<void> PosixFileSystem::rename(const std::string& from, const std::string&
   return {};
 }
 
+Result<void> PosixFileSystem::link(const std::string& from, const std::string& to) {
+  if (::link(from.c_str(), to.c_str()) != 0) {
+    const int error_number = errno;
+    return fail_errno("link " + from + " to", to, error_number);
+  }
+  return {};
+}
+
 Result<void> PosixFileSystem::remove(const std::string& path) {
   if (::unlink(path.c_str()) != 0) return fail_errno("remove", path, errno);
   return {};

@@ -55,6 +55,8 @@ class FileSystem {
   virtual Result<std::vector<std::string>> list(const std::string& dir) = 0;
   virtual Result<void> create_dirs(const std::string& dir) = 0;
   virtual Result<void> rename(const std::string& from, const std::string& to) = 0;
+  // A second name for a file's content (a hard link). Conflict when `to` exists.
+  virtual Result<void> link(const std::string& from, const std::string& to) = 0;
   virtual Result<void> remove(const std::string& path) = 0;
   virtual Result<void> remove_all(const std::string& path) = 0;
   virtual Result<void> sync_dir(const std::string& dir) = 0;
@@ -76,6 +78,7 @@ class PosixFileSystem final : public FileSystem {
   Result<std::vector<std::string>> list(const std::string& dir) override;
   Result<void> create_dirs(const std::string& dir) override;
   Result<void> rename(const std::string& from, const std::string& to) override;
+  Result<void> link(const std::string& from, const std::string& to) override;
   Result<void> remove(const std::string& path) override;
   Result<void> remove_all(const std::string& path) override;
   Result<void> sync_dir(const std::string& dir) override;

@@ -32,7 +32,9 @@ namespace tsdb {
 struct EngineOptions {
   std::string data_dir;
   int64_t retention_ms = 7LL * 24 * 3'600'000;     // from the newest block's end; 0: for ever
+  uint64_t retention_bytes = 0;                    // of blocks and log; 0: no limit
   int64_t block_range_ms = 2LL * 3'600'000;        // blocks start at multiples of it
+  int64_t block_range_max_ms = 24LL * 3'600'000;   // merged blocks; a multiple of block_range_ms
   int64_t out_of_order_window_ms = 3'600'000;      // behind the tenant's newest sample
   int64_t ahead_max_ms = 600'000;                  // before the wall clock
   size_t exemplars_max = 20'000;                   // per tenant; the oldest go first
@@ -88,6 +90,22 @@ struct MaintainReport {
   uint64_t series_dropped = 0;
 };
 
+struct CompactReport {
+  uint32_t merges = 0;
+  uint32_t blocks_read = 0;
+  uint64_t bytes_read = 0;
+  uint64_t bytes_written = 0;
+  uint64_t samples_dropped = 0;  // deleted ones, and later values for the same time
+};
+
+// Which samples delete_series() deletes: those in the range, of series that match any of
+// the selectors.
+struct DeleteRequest {
+  model::TenantId tenant{model::kDefaultTenant};
+  std::vector<model::Matchers> selectors;
+  model::TimeRange range;
+};
+
 // Thread-safe. Errors of append(): Unavailable when the log cannot take the batch;
 // nothing is promised then and reads go on.
 class Engine final : public storage::SampleSink, public storage::SeriesSource {
@@ -126,9 +144,19 @@ class Engine final : public storage::SampleSink, public storage::SeriesSource {
   // seconds from one background thread. An error leaves everything as it was; the
   // next call tries again.
   core::Result<MaintainReport> maintain();
-  // Flushes everything in the head; for snapshots and for tests. The flushed ranges
-  // are closed for writing.
+  // Flushes everything in the head; for snapshots and for tests.
   core::Result<MaintainReport> flush_all();
+
+  // Merges blocks as long as the plan has something to merge; `steps` at most. Beside
+  // maintain(), from one thread of its own: a merge takes long and appends go on.
+  core::Result<CompactReport> compact(uint32_t steps = UINT32_MAX);
+  // Durable when it returns; seen by every read that begins after that.
+  core::Result<void> delete_series(const DeleteRequest& request);
+  // Writes blocks with deleted samples anew without them.
+  core::Result<CompactReport> clean_tombstones();
+  // A copy of everything as a data directory of its own under <data>/snapshots, of hard
+  // links to the blocks; gives its name. `skip_head`: without what is not in blocks yet.
+  core::Result<std::string> snapshot(bool skip_head);
 
   // The tenants that have data, sorted.
   std::vector<model::TenantId> tenants() const;

@@ -158,10 +158,10 @@ Result<void> Engine::Impl::open_blocks() {
     for (const auto& block : blocks) tenant.head.set_newest_at_least(block->meta().max_time_ms);
     tenant.set_blocks(std::move(blocks));
   }
-  for (const auto& [id, before] : manifest.closed_before_ms) {
+  for (const auto& [id, closed] : manifest.closed) {
     Tenant& tenant = tenant_for(id);
-    tenant.head.close_before(before);
-    tenant.head.hide_before(before);
+    tenant.head.close_before(closed.before_ms);
+    tenant.head.hide_before(closed.before_ms);
   }
   return {};
 }
@@ -251,6 +251,8 @@ Result<void> Engine::Impl::flush_range(Tenant& tenant, TimeRange range) {
 
   SortedSeries sorted = sort_series(tenant.head, range);
   done.meta.number = manifest.next_number++;
+  done.meta.order = done.meta.number;
+  done.meta.min_time_ms = range.start_ms;
   done.meta.max_time_ms = range.start_ms;
   const std::string path = blocks_dir() + "/" + done.meta.file_name();
   std::unique_ptr<BlockWriter> writer =
@@ -323,8 +325,11 @@ Result<void> Engine::Impl::publish_flushed(MaintainReport& report) {
   next.next_series_id = next_series_id;
   next.snapshot_number = snapshot;
   for (const Flushed& one : flushed) {
-    const auto closed = next.closed_before_ms.try_emplace(one.meta.tenant, one.meta.end_ms).first;
-    closed->second = std::max(closed->second, one.meta.end_ms);
+    Closed& closed = next.closed
+                         .try_emplace(one.meta.tenant, Closed{.before_ms = one.meta.end_ms,
+                                                              .log_before = Closed::kWholeLog})
+                         .first->second;
+    closed.before_ms = std::max(closed.before_ms, one.meta.end_ms);
     next.blocks.push_back(one.meta);
   }
   // If this fails nobody knows which manifest a restart will find: both must find their

@@ -3,6 +3,7 @@
 #include "core/crc32c.h"
 
 #include <charconv>
+#include <optional>
 
 namespace tsdb {
 
@@ -11,7 +12,8 @@ using core::Result;
 
 namespace {
 
-constexpr std::string_view kFirstLine = "petrel-manifest 1";
+constexpr std::string_view kFirstLine = "petrel-manifest ";
+constexpr int kVersion = 2;
 
 // The next word of a line; empty at its end.
 std::string_view take_word(std::string_view& line) {
@@ -28,7 +30,97 @@ bool take_number(std::string_view& line, Number& number) {
   return error == std::errc() && end == word.data() + word.size() && !word.empty();
 }
 
-bool decode_line(std::string_view line, Manifest& manifest) {
+template <typename... Numbers>
+bool take_numbers(std::string_view& line, Numbers&... numbers) {
+  return (take_number(line, numbers) && ...);
+}
+
+bool take_tenant(std::string_view& line, std::string& tenant) {
+  tenant = take_word(line);
+  return !tenant.empty();
+}
+
+// Letters, digits and underscores as they are, other bytes as %XX.
+void append_escaped(std::string& out, std::string_view text) {
+  for (const char c : text) {
+    const bool plain =
+        (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+    if (plain) {
+      out.push_back(c);
+    } else {
+      fmt::format_to(std::back_inserter(out), "%{:02X}", static_cast<uint8_t>(c));
+    }
+  }
+}
+
+bool unescape(std::string_view text, std::string& out) {
+  while (!text.empty()) {
+    if (text.front() != '%') {
+      out.push_back(text.front());
+      text.remove_prefix(1);
+      continue;
+    }
+    if (text.size() < 3) return false;
+    uint8_t byte = 0;
+    const auto [end, error] = std::from_chars(text.data() + 1, text.data() + 3, byte, 16);
+    if (error != std::errc() || end != text.data() + 3) return false;
+    out.push_back(static_cast<char>(byte));
+    text.remove_prefix(3);
+  }
+  return true;
+}
+
+std::string_view operator_of(model::MatchType type) {
+  switch (type) {
+    case model::MatchType::Equal:
+      return "=";
+    case model::MatchType::NotEqual:
+      return "!=";
+    case model::MatchType::Regex:
+      return "=~";
+    case model::MatchType::NotRegex:
+      return "!~";
+  }
+  return {};
+}
+
+std::optional<model::MatchType> match_type(std::string_view text) {
+  for (const auto type : {model::MatchType::Equal, model::MatchType::NotEqual,
+                          model::MatchType::Regex, model::MatchType::NotRegex}) {
+    if (operator_of(type) == text) return type;
+  }
+  return std::nullopt;
+}
+
+bool decode_tombstone(std::string_view& line, Tombstone& one) {
+  if (!take_tenant(line, one.tenant) || !take_numbers(line, one.range.start_ms, one.range.end_ms,
+                                                      one.blocks_before, one.log_before)) {
+    return false;
+  }
+  while (!line.empty()) {
+    std::string name;
+    std::string value;
+    const std::string_view name_word = take_word(line);
+    const std::optional<model::MatchType> type = match_type(take_word(line));
+    if (!type || !unescape(name_word, name) || !unescape(take_word(line), value)) return false;
+    core::Result<model::Matcher> matcher = model::Matcher::create(*type, name, value);
+    if (!matcher) return false;
+    one.matchers.push_back(*std::move(matcher));
+  }
+  return true;
+}
+
+bool decode_block(std::string_view& line, int version, BlockMeta& meta) {
+  if (!take_number(line, meta.number) || !take_tenant(line, meta.tenant)) return false;
+  meta.order = meta.number;
+  if (version > 1 && !take_numbers(line, meta.level, meta.order)) return false;
+  if (!take_numbers(line, meta.start_ms, meta.end_ms)) return false;
+  meta.min_time_ms = meta.start_ms;
+  if (version > 1 && !take_number(line, meta.min_time_ms)) return false;
+  return take_numbers(line, meta.max_time_ms, meta.size_bytes, meta.series, meta.samples);
+}
+
+bool decode_line(std::string_view line, int version, Manifest& manifest) {
   const std::string_view key = take_word(line);
   bool good = false;
   if (key == "next_number") {
@@ -38,19 +130,15 @@ bool decode_line(std::string_view line, Manifest& manifest) {
   } else if (key == "snapshot") {
     good = take_number(line, manifest.snapshot_number);
   } else if (key == "closed") {
-    const std::string_view tenant = take_word(line);
-    int64_t before = 0;
-    good = !tenant.empty() && take_number(line, before);
-    manifest.closed_before_ms[std::string(tenant)] = before;
+    std::string tenant;
+    Closed closed{.before_ms = 0, .log_before = Closed::kWholeLog};
+    good = take_tenant(line, tenant) && take_number(line, closed.before_ms) &&
+           (version == 1 || take_number(line, closed.log_before));
+    manifest.closed[tenant] = closed;
   } else if (key == "block") {
-    BlockMeta meta;
-    good = take_number(line, meta.number);
-    meta.tenant = take_word(line);
-    good = good && !meta.tenant.empty() && take_number(line, meta.start_ms) &&
-           take_number(line, meta.end_ms) && take_number(line, meta.max_time_ms) &&
-           take_number(line, meta.size_bytes) && take_number(line, meta.series) &&
-           take_number(line, meta.samples);
-    manifest.blocks.push_back(std::move(meta));
+    good = decode_block(line, version, manifest.blocks.emplace_back());
+  } else if (key == "tombstone" && version > 1) {
+    good = decode_tombstone(line, manifest.tombstones.emplace_back());
   }
   return good && line.empty();
 }
@@ -62,14 +150,27 @@ std::string BlockMeta::file_name() const {
 }
 
 std::string Manifest::encode() const {
-  std::string text = fmt::format("{}\nnext_number {}\nnext_series_id {}\nsnapshot {}\n", kFirstLine,
-                                 next_number, next_series_id, snapshot_number);
-  for (const auto& [tenant, before] : closed_before_ms) {
-    text += fmt::format("closed {} {}\n", tenant, before);
+  std::string text =
+      fmt::format("{}{}\nnext_number {}\nnext_series_id {}\nsnapshot {}\n", kFirstLine, kVersion,
+                  next_number, next_series_id, snapshot_number);
+  for (const auto& [tenant, one] : closed) {
+    text += fmt::format("closed {} {} {}\n", tenant, one.before_ms, one.log_before);
   }
   for (const BlockMeta& meta : blocks) {
-    text += fmt::format("block {} {} {} {} {} {} {} {}\n", meta.number, meta.tenant, meta.start_ms,
-                        meta.end_ms, meta.max_time_ms, meta.size_bytes, meta.series, meta.samples);
+    text += fmt::format("block {} {} {} {} {} {} {} {} {} {} {}\n", meta.number, meta.tenant,
+                        meta.level, meta.order, meta.start_ms, meta.end_ms, meta.min_time_ms,
+                        meta.max_time_ms, meta.size_bytes, meta.series, meta.samples);
+  }
+  for (const Tombstone& one : tombstones) {
+    text += fmt::format("tombstone {} {} {} {} {}", one.tenant, one.range.start_ms,
+                        one.range.end_ms, one.blocks_before, one.log_before);
+    for (const model::Matcher& matcher : one.matchers) {
+      text.push_back(' ');
+      append_escaped(text, matcher.name());
+      text += fmt::format(" {} ", operator_of(matcher.type()));
+      append_escaped(text, matcher.value());
+    }
+    text.push_back('\n');
   }
   text += fmt::format("crc {:08x}\n", core::crc32c(text));
   return text;
@@ -84,13 +185,24 @@ Result<Manifest> Manifest::decode(std::string_view text) {
   text = text.substr(0, crc_at);
   Manifest manifest;
   int number = 0;
+  int version = 0;
   while (!text.empty()) {
     const size_t end = text.find('\n');
     if (end == std::string_view::npos) break;
-    const std::string_view line = text.substr(0, end);
+    std::string_view line = text.substr(0, end);
     text.remove_prefix(end + 1);
     ++number;
-    const bool good = number == 1 ? line == kFirstLine : decode_line(line, manifest);
+    if (number == 1) {
+      std::string_view rest = line;
+      if (rest.starts_with(kFirstLine)) rest.remove_prefix(kFirstLine.size());
+      if (!take_number(rest, version) || !rest.empty()) version = 0;
+      if (version > kVersion) {
+        return core::fail(ErrorCode::Unsupported,
+                          "manifest has version {}, this program reads versions 1 to {}", version,
+                          kVersion);
+      }
+    }
+    const bool good = number == 1 ? version > 0 : decode_line(line, version, manifest);
     if (!good) {
       return core::fail(ErrorCode::Corruption, "manifest line {}: cannot read \"{}\"", number,
                         line);

@@ -1,13 +1,18 @@
-// The manifest: which block files and which series snapshot count, and up to where each
-// tenant is closed. Replaced as a whole and atomically, so it is the point at which a
-// flush or a deletion happens. Text, with a checksum (docs/formats/manifest.md).
+// The manifest: which block files and which series snapshot count, up to where each
+// tenant is closed, and what was deleted. Replaced as a whole and atomically, so it is the
+// point at which a flush, a merge or a deletion happens. Text, with a checksum
+// (docs/formats/manifest.md).
 
 #pragma once
 
 #include "core/file_system.h"
 #include "core/result.h"
+#include "model/matcher.h"
+#include "model/time_range.h"
+#include "storage/log.h"
 
 #include <cstdint>
+#include <limits>
 #include <map>
 #include <string>
 #include <vector>
@@ -17,9 +22,14 @@ namespace tsdb {
 struct BlockMeta {
   uint64_t number = 0;  // names the file; never used again
   std::string tenant;
-  int64_t start_ms = 0;  // of the range it closes
+  uint32_t level = 1;  // 1: written from the head; higher: merged from blocks
+  // Of blocks with the same sample the one of lower order was first in the log: its value
+  // counts. A block from the head has its number, a merged one the highest of its inputs.
+  uint64_t order = 0;
+  int64_t start_ms = 0;  // the aligned range that it belongs to; blocks may overlap
   int64_t end_ms = 0;
-  int64_t max_time_ms = 0;  // its newest sample
+  int64_t min_time_ms = 0;  // its oldest and newest sample
+  int64_t max_time_ms = 0;
   uint64_t size_bytes = 0;
   uint64_t series = 0;
   uint64_t samples = 0;
@@ -27,14 +37,36 @@ struct BlockMeta {
   std::string file_name() const;
 };
 
+// Deleted: the samples in the range of the series that match, in blocks and log records
+// that were there at the time. Dropped itself when those are gone or written anew.
+struct Tombstone {
+  std::string tenant;
+  model::Matchers matchers;
+  model::TimeRange range;
+  uint64_t blocks_before = 0;           // block numbers below it
+  storage::LogPosition log_before = 0;  // log records before it
+};
+
+// What blocks hold of a tenant: the samples before `before_ms` of log records before
+// `log_before`. Later records bring late samples.
+struct Closed {
+  // Of a manifest of version 1, which accepted no late samples.
+  static constexpr storage::LogPosition kWholeLog = std::numeric_limits<uint64_t>::max();
+
+  int64_t before_ms = 0;
+  storage::LogPosition log_before = 0;
+};
+
 struct Manifest {
   uint64_t next_number = 1;  // of blocks and snapshots
   uint64_t next_series_id = 1;
-  uint64_t snapshot_number = 0;                     // 0: none
-  std::map<std::string, int64_t> closed_before_ms;  // by tenant
+  uint64_t snapshot_number = 0;          // 0: none
+  std::map<std::string, Closed> closed;  // by tenant
   std::vector<BlockMeta> blocks;
+  std::vector<Tombstone> tombstones;
 
   std::string encode() const;
+  // Reads versions 1 and 2.
   static core::Result<Manifest> decode(std::string_view text);
 
   static std::string path_in(const std::string& data_dir) { return data_dir + "/manifest"; }

@@ -377,6 +377,21 @@ Result<void> SimFileSystem::rename(const std::string& from, const std::string& t
   return {};
 }
 
+Result<void> SimFileSystem::link(const std::string& from, const std::string& to) {
+  const std::lock_guard lock(state_->mutex);
+  TRY(state_->alive(from));
+  const auto found = state_->cached.find(from);
+  if (found == state_->cached.end() || !state_->folders.contains(parent_of(to))) {
+    return fail(ErrorCode::NotFound, "link {} to {}: No such file or directory", from, to);
+  }
+  if (state_->cached.contains(to)) {
+    return fail(ErrorCode::Conflict, "link {} to {}: File exists", from, to);
+  }
+  TRY(state_->plain_fault_point("link", to));
+  state_->change_name({.erased = {}, .name = to, .inode = found->second});
+  return {};
+}
+
 Result<void> SimFileSystem::remove(const std::string& path) {
   const std::lock_guard lock(state_->mutex);
   TRY(state_->alive(path));

@@ -49,6 +49,7 @@ class SimFileSystem final : public FileSystem {
   // As with the host's: folders are durable once this returns.
   Result<void> create_dirs(const std::string& dir) override;
   Result<void> rename(const std::string& from, const std::string& to) override;
+  Result<void> link(const std::string& from, const std::string& to) override;
   Result<void> remove(const std::string& path) override;
   Result<void> remove_all(const std::string& path) override;
   Result<void> sync_dir(const std::string& dir) override;
