@@ -18,6 +18,9 @@ namespace encoding {
 enum class Codec : uint8_t {
   Floats = 1,      // count, int column of timestamps, float column of values
   Histograms = 2,  // count, then one record per histogram (histogram_chunk.cc)
+  // Without timestamps: those are a column of their own, which many series share.
+  FloatValues = 3,      // count, float column of values
+  HistogramValues = 4,  // as Histograms, records without times
 };
 
 inline constexpr size_t kChunkSamplesMax = kColumnSizeMax;
@@ -35,5 +38,22 @@ core::Result<void> decode_float_chunk(std::string_view chunk, std::vector<int64_
                                       std::vector<double>& values);
 core::Result<void> decode_histogram_chunk(std::string_view chunk,
                                           std::vector<model::HistogramSample>& histograms);
+
+// The same for chunks whose timestamps stand elsewhere. The decoder is told how many samples
+// the timestamps promise; a chunk with another count is Corruption.
+void append_value_chunk(std::string& out, std::span<const double> values);
+void append_histogram_value_chunk(std::string& out,
+                                  std::span<const model::HistogramSample> histograms);
+core::Result<void> decode_value_chunk(std::string_view chunk, size_t count_expected,
+                                      std::vector<double>& values);
+// The decoded histograms get `timestamps_ms`, one each.
+core::Result<void> decode_histogram_value_chunk(std::string_view chunk,
+                                                std::span<const int64_t> timestamps_ms,
+                                                std::vector<model::HistogramSample>& histograms);
+
+// Timestamps that stand alone, 1..kChunkSamplesMax of them. `take` takes a column of out.size()
+// off the front of `bytes`; false when they are not such a column.
+void append_timestamp_column(std::string& out, std::span<const int64_t> timestamps_ms);
+[[nodiscard]] bool take_timestamp_column(std::string_view& bytes, std::span<int64_t> out);
 
 }  // namespace encoding

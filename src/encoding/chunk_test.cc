@@ -220,6 +220,54 @@ TEST_CASE("histograms of every kind come back in order") {
     CHECK_FALSE(decode_histogram_chunk(std::string_view(chunk).substr(0, size), back));
     CHECK(back.size() == samples.size());
   }
+
+  chunk.clear();
+  append_histogram_value_chunk(chunk, samples);
+  std::vector<int64_t> times;
+  for (const HistogramSample& one : samples) times.push_back(one.timestamp_ms);
+  std::vector<HistogramSample> joined(1);
+  REQUIRE(decode_histogram_value_chunk(chunk, times, joined));
+  REQUIRE(joined.size() == samples.size() + 1);
+  for (size_t i = 0; i < samples.size(); ++i) {
+    CAPTURE(i);
+    HistogramSample& one = joined[i + 1];
+    CHECK(one.timestamp_ms == samples[i].timestamp_ms);
+    one.histogram.sum = back[i].histogram.sum;
+    one.histogram.count = back[i].histogram.count;
+    CHECK(one.histogram == back[i].histogram);
+  }
+  times.pop_back();
+  CHECK_FALSE(decode_histogram_value_chunk(chunk, times, joined));
+  CHECK(joined.size() == samples.size() + 1);
+}
+
+TEST_CASE("values and timestamps come back on their own") {
+  const std::vector<double> values = special_values();
+  std::string chunk;
+  append_value_chunk(chunk, values);
+  std::vector<double> back = {-7};
+  REQUIRE(decode_value_chunk(chunk, values.size(), back));
+  REQUIRE(back.size() == values.size() + 1);
+  for (size_t i = 0; i < values.size(); ++i) CHECK(model::same_bits(back[i + 1], values[i]));
+  CHECK_FALSE(decode_value_chunk(chunk, values.size() - 1, back));
+  CHECK_FALSE(decode_value_chunk(chunk, values.size() + 1, back));
+  for (size_t size = 0; size < chunk.size(); ++size) {
+    CHECK_FALSE(decode_value_chunk(std::string_view(chunk).substr(0, size), values.size(), back));
+  }
+  CHECK(back.size() == values.size() + 1);
+  std::vector<int64_t> times_back;
+  CHECK_FALSE(decode_float_chunk(chunk, times_back, back));
+
+  auto times = regular_times(50);
+  times[20] += 3;
+  std::string column;
+  append_timestamp_column(column, times);
+  column += "rest";
+  times_back.resize(times.size());
+  std::string_view bytes = column;
+  REQUIRE(take_timestamp_column(bytes, times_back));
+  CHECK(bytes == "rest");
+  CHECK(times_back == times);
 }
 
 TEST_CASE("a histogram with more spans and bounds than any sender needs comes back too") {

@@ -10,8 +10,9 @@ using core::Result;
 Result<Codec> codec_of(std::string_view chunk) {
   if (chunk.empty()) return core::fail(ErrorCode::Corruption, "chunk is empty");
   const auto id = static_cast<uint8_t>(chunk.front());
-  if (id != static_cast<uint8_t>(Codec::Floats) && id != static_cast<uint8_t>(Codec::Histograms)) {
-    return core::fail(ErrorCode::Corruption, "chunk has unknown codec {}, known are 1 and 2", id);
+  if (id < static_cast<uint8_t>(Codec::Floats) ||
+      id > static_cast<uint8_t>(Codec::HistogramValues)) {
+    return core::fail(ErrorCode::Corruption, "chunk has unknown codec {}, known are 1 to 4", id);
   }
   return static_cast<Codec>(id);
 }
@@ -47,6 +48,45 @@ Result<void> decode_float_chunk(std::string_view chunk, std::vector<int64_t>& ti
                       chunk.size(), count);
   }
   return {};
+}
+
+void append_value_chunk(std::string& out, std::span<const double> values) {
+  ENSURE(!values.empty() && values.size() <= kChunkSamplesMax);
+  out.push_back(static_cast<char>(Codec::FloatValues));
+  core::append_varint(out, values.size());
+  append_float_column(out, values);
+}
+
+Result<void> decode_value_chunk(std::string_view chunk, size_t count_expected,
+                                std::vector<double>& values) {
+  const Codec codec = TRY(codec_of(chunk));
+  if (codec != Codec::FloatValues) {
+    return core::fail(ErrorCode::Corruption, "chunk has codec {}, expected 3, floats without times",
+                      static_cast<unsigned>(codec));
+  }
+  std::string_view rest = chunk.substr(1);
+  uint64_t count = 0;
+  if (!core::take_varint(rest, count) || count != count_expected || count == 0 ||
+      count > kChunkSamplesMax) {
+    return core::fail(ErrorCode::Corruption, "float chunk of {} bytes: has {} values, expected {}",
+                      chunk.size(), count, count_expected);
+  }
+  const size_t begin = values.size();
+  values.resize(begin + count);
+  if (!take_float_column(rest, std::span(values).subspan(begin)) || !rest.empty()) {
+    values.resize(begin);
+    return core::fail(ErrorCode::Corruption, "float chunk of {} bytes and {} values is malformed",
+                      chunk.size(), count);
+  }
+  return {};
+}
+
+void append_timestamp_column(std::string& out, std::span<const int64_t> timestamps_ms) {
+  append_int_column(out, timestamps_ms);
+}
+
+bool take_timestamp_column(std::string_view& bytes, std::span<int64_t> out) {
+  return take_int_column(bytes, out);
 }
 
 }  // namespace encoding

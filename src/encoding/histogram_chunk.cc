@@ -174,13 +174,20 @@ class Reader {
   std::string_view rest_;
 };
 
+// Whether each record has its time, or they stand elsewhere.
+enum class Times : uint8_t { Inside, Elsewhere };
+
 // Replaces `current`, the histogram before, by the next one.
-bool take_histogram(Reader& reader, HistogramSample& current, bool& counts_were_whole) {
+bool take_histogram(Reader& reader, Times times, HistogramSample& current,
+                    bool& counts_were_whole) {
   uint8_t flags = 0;
-  int64_t difference = 0;
-  if (!reader.take_byte(flags) || !reader.take_signed(difference)) return false;
-  current.timestamp_ms = static_cast<int64_t>(static_cast<uint64_t>(current.timestamp_ms) +
-                                              static_cast<uint64_t>(difference));
+  if (!reader.take_byte(flags)) return false;
+  if (times == Times::Inside) {
+    int64_t difference = 0;
+    if (!reader.take_signed(difference)) return false;
+    current.timestamp_ms = static_cast<int64_t>(static_cast<uint64_t>(current.timestamp_ms) +
+                                                static_cast<uint64_t>(difference));
+  }
   Histogram& one = current.histogram;
   const bool whole = (flags & kWholeCounts) != 0;
   if ((flags & kSameLayout) == 0) {
@@ -199,11 +206,8 @@ bool take_histogram(Reader& reader, HistogramSample& current, bool& counts_were_
          reader.update_counts(one.negative_counts, whole);
 }
 
-}  // namespace
-
-void append_histogram_chunk(std::string& out, std::span<const HistogramSample> histograms) {
+void append_records(std::string& out, Times times, std::span<const HistogramSample> histograms) {
   ENSURE(!histograms.empty() && histograms.size() <= kChunkSamplesMax);
-  out.push_back(static_cast<char>(Codec::Histograms));
   core::append_varint(out, histograms.size());
   Histogram zero;
   int64_t time_before = 0;
@@ -217,9 +221,11 @@ void append_histogram_chunk(std::string& out, std::span<const HistogramSample> h
         (same ? kSameLayout : 0) | (whole ? kWholeCounts : 0) |
         (one.integer_counts ? kIntegerCounts : 0) |
         static_cast<uint8_t>(static_cast<unsigned>(one.reset_hint) << kHintShift)));
-    core::append_varint(
-        out, core::zigzag(static_cast<int64_t>(static_cast<uint64_t>(sample.timestamp_ms) -
-                                               static_cast<uint64_t>(time_before))));
+    if (times == Times::Inside) {
+      core::append_varint(
+          out, core::zigzag(static_cast<int64_t>(static_cast<uint64_t>(sample.timestamp_ms) -
+                                                 static_cast<uint64_t>(time_before))));
+    }
     if (!same) {
       append_layout(out, one);
       zero.positive_counts.assign(one.positive_counts.size(), 0);
@@ -237,12 +243,8 @@ void append_histogram_chunk(std::string& out, std::span<const HistogramSample> h
   }
 }
 
-Result<void> decode_histogram_chunk(std::string_view chunk,
-                                    std::vector<HistogramSample>& histograms) {
-  const Codec codec = TRY(codec_of(chunk));
-  if (codec != Codec::Histograms) {
-    return core::fail(ErrorCode::Corruption, "not a chunk of histograms");
-  }
+// Takes all records of `chunk`. False, with nothing added, when they are malformed.
+bool take_records(std::string_view chunk, Times times, std::vector<HistogramSample>& histograms) {
   const size_t begin = histograms.size();
   Reader reader(chunk.substr(1));
   uint64_t count = 0;
@@ -250,13 +252,60 @@ Result<void> decode_histogram_chunk(std::string_view chunk,
   HistogramSample current;
   bool whole = false;
   for (uint64_t i = 0; good && i < count; ++i) {
-    good = take_histogram(reader, current, whole);
+    good = take_histogram(reader, times, current, whole);
     if (good) histograms.push_back(current);
   }
-  if (good && reader.at_end()) return {};
+  if (good && reader.at_end()) return true;
   histograms.resize(begin);
+  return false;
+}
+
+}  // namespace
+
+void append_histogram_chunk(std::string& out, std::span<const HistogramSample> histograms) {
+  out.push_back(static_cast<char>(Codec::Histograms));
+  append_records(out, Times::Inside, histograms);
+}
+
+void append_histogram_value_chunk(std::string& out, std::span<const HistogramSample> histograms) {
+  out.push_back(static_cast<char>(Codec::HistogramValues));
+  append_records(out, Times::Elsewhere, histograms);
+}
+
+Result<void> decode_histogram_chunk(std::string_view chunk,
+                                    std::vector<HistogramSample>& histograms) {
+  const Codec codec = TRY(codec_of(chunk));
+  if (codec != Codec::Histograms) {
+    return core::fail(ErrorCode::Corruption, "not a chunk of histograms");
+  }
+  if (take_records(chunk, Times::Inside, histograms)) return {};
   return core::fail(ErrorCode::Corruption, "histogram chunk of {} bytes is malformed",
                     chunk.size());
+}
+
+Result<void> decode_histogram_value_chunk(std::string_view chunk,
+                                          std::span<const int64_t> timestamps_ms,
+                                          std::vector<HistogramSample>& histograms) {
+  const Codec codec = TRY(codec_of(chunk));
+  if (codec != Codec::HistogramValues) {
+    return core::fail(ErrorCode::Corruption,
+                      "chunk has codec {}, expected 4, histograms without times",
+                      static_cast<unsigned>(codec));
+  }
+  const size_t begin = histograms.size();
+  if (!take_records(chunk, Times::Elsewhere, histograms)) {
+    return core::fail(ErrorCode::Corruption, "histogram chunk of {} bytes is malformed",
+                      chunk.size());
+  }
+  const size_t count = histograms.size() - begin;
+  if (count != timestamps_ms.size()) {
+    histograms.resize(begin);
+    return core::fail(ErrorCode::Corruption,
+                      "histogram chunk of {} bytes: has {} histograms, expected {}", chunk.size(),
+                      count, timestamps_ms.size());
+  }
+  for (size_t i = 0; i < count; ++i) histograms[begin + i].timestamp_ms = timestamps_ms[i];
+  return {};
 }
 
 }  // namespace encoding
