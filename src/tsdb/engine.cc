@@ -43,6 +43,25 @@ Result<std::unique_ptr<core::FileLock>> lock_data_dir(core::FileSystem& files,
   return files.lock(data_dir + "/lock").context("data directory {}", data_dir);
 }
 
+void Tenant::set_stored(Blocks blocks, Tombstones tombstones) {
+  std::sort(blocks.begin(), blocks.end(), [](const auto& a, const auto& b) {
+    return std::pair(a->meta().start_ms, a->meta().order) <
+           std::pair(b->meta().start_ms, b->meta().order);
+  });
+  Stored next{.blocks = std::make_shared<const Blocks>(std::move(blocks)),
+              .tombstones = std::make_shared<const Tombstones>(std::move(tombstones))};
+  const std::lock_guard lock(stored_mutex_);
+  stored_ = std::move(next);
+}
+
+void Tenant::set_blocks(Blocks blocks) {
+  set_stored(std::move(blocks), *tombstones());
+}
+
+void Tenant::set_tombstones(Tombstones tombstones) {
+  set_stored(*blocks(), std::move(tombstones));
+}
+
 Engine::Impl::Impl(EngineOptions given_options, EngineDeps given_deps,
                    std::unique_ptr<core::FileLock> given_lock)
     : options(std::move(given_options)),

@@ -21,40 +21,52 @@ namespace tsdb {
 
 class Block;
 class BlockCache;
-using Blocks = std::vector<std::shared_ptr<Block>>;  // oldest first
+// Oldest first; of the same time range the lower order first, whose samples count.
+using Blocks = std::vector<std::shared_ptr<Block>>;
+using Tombstones = std::vector<Tombstone>;
+
+// What readers find of a tenant beside the head. Never changed in place.
+struct Stored {
+  std::shared_ptr<const Blocks> blocks;
+  std::shared_ptr<const Tombstones> tombstones;  // of this tenant; hold for blocks_before only
+};
 
 // One tenant: what is new in the head, what is old in blocks.
 struct Tenant {
   Tenant(const model::TenantId& id, const EngineOptions& options, const IdentityHasher& hasher,
          std::atomic<uint64_t>& next_series_id)
-      : head(id, options, hasher, next_series_id), blocks_(std::make_shared<const Blocks>()) {}
+      : head(id, options, hasher, next_series_id),
+        stored_{.blocks = std::make_shared<const Blocks>(),
+                .tombstones = std::make_shared<const Tombstones>()} {}
 
   Head head;
 
-  // Never changed in place: a reader keeps the list it got.
-  std::shared_ptr<const Blocks> blocks() const {
-    const std::lock_guard lock(blocks_mutex_);
-    return blocks_;
+  // One moment: a merge and the tombstones that it made superfluous change together.
+  Stored stored() const {
+    const std::lock_guard lock(stored_mutex_);
+    return stored_;
   }
-  void set_blocks(Blocks blocks) {
-    auto next = std::make_shared<const Blocks>(std::move(blocks));
-    const std::lock_guard lock(blocks_mutex_);
-    blocks_ = std::move(next);
-  }
+  std::shared_ptr<const Blocks> blocks() const { return stored().blocks; }
+  std::shared_ptr<const Tombstones> tombstones() const { return stored().tombstones; }
+  // Sorts the blocks. One thread at a time: that with the maintain mutex.
+  void set_blocks(Blocks blocks);
+  void set_tombstones(Tombstones tombstones);
+  void set_stored(Blocks blocks, Tombstones tombstones);
 
  private:
-  mutable std::mutex blocks_mutex_;
-  std::shared_ptr<const Blocks> blocks_;
+  mutable std::mutex stored_mutex_;
+  Stored stored_;
 };
 
 // A moment of a tenant. The head is asked first: a range moves from head to block by
 // adding the block before hiding the samples, so that at worst both have it.
 struct ReadView {
   explicit ReadView(const Tenant& from)
-      : tenant(&from),
-        pin(from.head.pin_view()),
-        head_from_ms(from.head.read_from_ms()),
-        blocks(from.blocks()) {}
+      : tenant(&from), pin(from.head.pin_view()), head_from_ms(from.head.read_from_ms()) {
+    Stored stored = from.stored();
+    blocks = std::move(stored.blocks);
+    tombstones = std::move(stored.tombstones);
+  }
 
   model::TimeRange head_range(model::TimeRange range) const {
     return {std::max(range.start_ms, head_from_ms), range.end_ms};
@@ -64,6 +76,7 @@ struct ReadView {
   ReaderEpochs::Pin pin;
   int64_t head_from_ms;
   std::shared_ptr<const Blocks> blocks;
+  std::shared_ptr<const Tombstones> tombstones;
 };
 
 struct Engine::Impl {

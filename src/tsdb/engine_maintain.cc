@@ -158,6 +158,9 @@ Result<void> Engine::Impl::open_blocks() {
     for (const auto& block : blocks) tenant.head.set_newest_at_least(block->meta().max_time_ms);
     tenant.set_blocks(std::move(blocks));
   }
+  std::map<std::string, Tombstones> tombstones;
+  for (const Tombstone& one : manifest.tombstones) tombstones[one.tenant].push_back(one);
+  for (auto& [id, list] : tombstones) tenant_for(id).set_tombstones(std::move(list));
   for (const auto& [id, closed] : manifest.closed) {
     Tenant& tenant = tenant_for(id);
     tenant.head.close_before(closed.before_ms);
