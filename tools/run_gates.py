@@ -91,6 +91,36 @@ def durability() -> list[Row]:
                 f"PETREL_KILLS={KILLS} python3 -m pytest tests/test_durability.py", outcome.returncode == 0)]
 
 
+# Days of 2,000 series; ./test takes small ones.
+MODEL_SEEDS = 6
+MODEL_TARGETS = 95
+MODEL_QUESTIONS = 12
+
+
+def storage_model() -> list[Row]:
+    build_release()
+    subprocess.run(["ninja", "-C", "build/release", "promql_test"], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    first = int(os.environ.get("PETREL_MODEL_FIRST_SEED", "1"))
+    settings = {"PETREL_MODEL_FIRST_SEED": str(first), "PETREL_MODEL_SEEDS": str(MODEL_SEEDS),
+                "PETREL_MODEL_TARGETS": str(MODEL_TARGETS), "PETREL_MODEL_QUESTIONS": str(MODEL_QUESTIONS)}
+    command = ["build/release/src/promql/promql_test", "-tc=PromQL over a day*"]
+    process = subprocess.Popen(command, cwd=ROOT, env=dict(os.environ) | settings, stdout=subprocess.PIPE, text=True)
+    started = time.monotonic()
+    days = expressions = 0
+    for line in process.stdout:
+        if found := re.match(r"seed \d+, .* (\d+) expressions", line):
+            days += 1
+            expressions += int(found.group(1))
+            left = (time.monotonic() - started) / days * (MODEL_SEEDS - days)
+            line = f"[{days}/{MODEL_SEEDS}, {left:.0f} s left] {line}"
+        print(line, end="", flush=True)
+    passed = process.wait() == 0 and days == MODEL_SEEDS
+    variables = " ".join(f"{name}={value}" for name, value in settings.items())
+    return [Row("a day of 2,000 series equals a plain model", f"no difference in {MODEL_SEEDS} days",
+                f"{'no difference' if passed else 'FAILED, see above'} in {days} days, {expressions} expressions",
+                f"{variables} {' '.join(command)}", passed)]
+
+
 BUILD_SECONDS_MAX = 10 * 60
 TEST_SECONDS_MAX = 25 * 60
 SECOND_START_MS_MAX = 2000
@@ -151,6 +181,7 @@ GATES = {
     "scrape": Gate(scrape, "what a scrape costs beside current Prometheus and vmagent (about 12 min)"),
     "conformance": Gate(conformance, "configuration, relabelling and scrapes beside current peers (about 14 min)"),
     "durability": Gate(durability, f"{KILLS} kills under load (about 20 min)"),
+    "storage-model": Gate(storage_model, f"{MODEL_SEEDS} days of 2,000 series beside a plain model (about 5 min)"),
     "agent": Gate(agent, "the agent keeps what it collects while its receiver is away (about 13 min)"),
     "fresh": Gate(fresh, "./run and ./test on a fresh Debian 12 (about 25 min, needs root)"),
 }
