@@ -161,6 +161,7 @@ Node::Node(Flags given)
       scraping({.name = "scraping", .threads = kScrapingThreads, .queue_max = 1024}),
       discovery({.name = "discovery", .threads = kDiscoveryThreads, .queue_max = 1024}),
       background({.name = "background", .threads = kBackgroundThreads, .queue_max = 4096}),
+      merging({.name = "merging", .threads = 1, .queue_max = 4}),
       guard({.allow_anonymous = flags.allow_anonymous,
              .allowed_hosts = flags.allowed_hosts,
              .external_url = flags.external_url}) {}
@@ -274,6 +275,7 @@ void stop_node(Node& node) {
   node.scraping.stop();
   node.discovery.stop();
   node.background.stop();
+  node.merging.stop();
   node.timers.stop();
 }
 

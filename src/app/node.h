@@ -9,6 +9,7 @@
 //   scraping      bodies of scrapes, whose samples wait for the disk
 //   discovery     name servers and other sources of targets, which may be slow
 //   background    rules, host collector, notifications, flushes
+//   merging       merges of blocks, at low priority
 //   timers        short tasks at a time, which post to background
 //   transport     outgoing HTTP
 //   client loop   scrapes and HTTP discovery
@@ -71,6 +72,7 @@ struct Node {
   core::ThreadPool scraping;
   core::ThreadPool discovery;
   core::ThreadPool background;
+  core::ThreadPool merging;
 
   std::mutex reload_mutex;
   // Guarded by reload_mutex after the start.
@@ -92,6 +94,7 @@ struct Node {
   std::unique_ptr<net::ClientLoop> client_loop;
   std::unique_ptr<scrape::ScrapeManager> scrapes;
   std::atomic<core::TimerId> maintenance_timer = 0;
+  std::atomic<core::TimerId> merge_timer = 0;
   std::atomic<core::TimerId> watch_timer = 0;
 
   HttpGuard guard;

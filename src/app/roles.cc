@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <climits>
+#include <sys/resource.h>
 #include <unistd.h>
 
 namespace app {
@@ -14,6 +15,8 @@ namespace {
 using core::Result;
 
 constexpr int64_t kMaintenancePeriodMs = 5'000;
+constexpr int64_t kMergePeriodMs = 30'000;
+constexpr int kMergeNiceness = 10;  // a tenth of the CPU when others want it
 
 std::string in_data_dir(const Node& node, std::string_view name) {
   std::string path = node.flags.data_path;
@@ -48,6 +51,23 @@ void schedule_maintenance(Node& node) {
   });
 }
 
+void schedule_merging(Node& node) {
+  node.merge_timer = node.timers.after(kMergePeriodMs, [&node] {
+    const bool posted = node.merging.post([&node] {
+      // Of this thread only: what serves users goes first.
+      if (setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), kMergeNiceness) != 0) {
+        core::log_warn("tsdb", "merging runs at normal priority");
+      }
+      if (const auto done = node.engine->compact(); !done) {
+        core::log_error("tsdb", "merging blocks failed, it will be tried again",
+                        {{"error", done.error().message}});
+      }
+      schedule_merging(node);
+    });
+    if (!posted) schedule_merging(node);
+  });
+}
+
 Result<void> start_storage(Node& node) {
   const Flags& flags = node.flags;
   node.log = TRY(
@@ -66,11 +86,14 @@ Result<void> start_storage(Node& node) {
                         .context("open the storage"));
   TRY(node.engine->recover().context("recover the storage"));
   schedule_maintenance(node);
+  schedule_merging(node);
   return {};
 }
 
 void stop_storage(Node& node) {
   node.timers.cancel(node.maintenance_timer);
+  node.timers.cancel(node.merge_timer);
+  if (node.engine) node.engine->stop_merging();
 }
 
 Result<void> start_querier(Node& node) {

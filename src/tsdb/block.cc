@@ -4,12 +4,14 @@
 #include "core/crc32c.h"
 #include "core/log.h"
 #include "core/metrics.h"
+#include "core/time.h"
 #include "core/varint.h"
 #include "encoding/chunk.h"
 #include "tsdb/head.h"
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 
 namespace tsdb {
 
@@ -21,6 +23,9 @@ namespace {
 // A chunk in a block: two hours at 10 s, the size after which chunks gain little.
 constexpr size_t kBlockChunkSamples = 720;
 constexpr size_t kBlockChunkHistograms = 120;
+
+constexpr model::TimeRange kAllTime{std::numeric_limits<int64_t>::min(),
+                                    std::numeric_limits<int64_t>::max()};
 
 }  // namespace
 
@@ -130,31 +135,89 @@ void Block::quarantine(const core::Error& error) {
                     "Blocks found damaged and set aside since the start.");
   const std::lock_guard lock(mutex_);
   if (!damage_.empty()) return;
-  damage_ = fmt::format("block {} ({} to {}) is quarantined: {}", meta_.file_name(), meta_.start_ms,
-                        meta_.end_ms, error.message);
+  damage_ = fmt::format("samples between {} and {} are missing: {} is quarantined: {}",
+                        core::format_rfc3339(meta_.min_time_ms),
+                        core::format_rfc3339(meta_.max_time_ms), path_, error.message);
   quarantined.add();
   core::log_error("tsdb", "block quarantined, its samples are missing from results",
                   {{"path", path_}, {"tenant", meta_.tenant}, {"err", error.message}});
 }
 
+void Block::exclude_from_merges(const core::Error& error) {
+  static core::Counter& excluded =
+      core::counter("petrel_tsdb_merge_damaged_blocks_total",
+                    "Blocks that cannot be merged because part of them is damaged.");
+  if (!can_merge_.exchange(false)) return;
+  excluded.add();
+  core::log_error("tsdb", "block cannot be merged, part of its samples are missing from results",
+                  {{"path", path_}, {"tenant", meta_.tenant}, {"err", error.message}});
+}
+
 Result<std::shared_ptr<const BlockIndex>> Block::index() {
+  if (std::shared_ptr<const BlockIndex> cached = cache_.find(meta_.number)) return cached;
+  std::shared_ptr<const BlockIndex> loaded = TRY(index_uncached());
+  cache_.put(meta_.number, loaded);
+  return loaded;
+}
+
+Result<std::shared_ptr<const BlockIndex>> Block::index_uncached() {
   if (std::string why = damage(); !why.empty()) {
     return core::fail(ErrorCode::Corruption, "{}", why);
   }
-  if (std::shared_ptr<const BlockIndex> cached = cache_.find(meta_.number)) return cached;
   Result<std::shared_ptr<const BlockIndex>> loaded = load_index();
-  if (loaded) {
-    cache_.put(meta_.number, *loaded);
-  } else if (loaded.error().code == ErrorCode::Corruption) {
-    quarantine(loaded.error());
-  }
+  if (!loaded && loaded.error().code == ErrorCode::Corruption) quarantine(loaded.error());
   return loaded;
+}
+
+std::shared_ptr<const BlockMask> Block::mask(const BlockIndex& index,
+                                             const std::shared_ptr<const Tombstones>& tombstones) {
+  static const auto kNothing = std::make_shared<const BlockMask>();
+  if (tombstones == nullptr) return kNothing;
+  const bool none = std::none_of(tombstones->begin(), tombstones->end(),
+                                 [this](const Tombstone& one) { return applies_to(one, meta_); });
+  if (none) return kNothing;
+  {
+    const std::lock_guard lock(mutex_);
+    if (mask_of_ == tombstones) return mask_;
+  }
+  auto made = std::make_shared<const BlockMask>(index, meta_, *tombstones);
+  const std::lock_guard lock(mutex_);
+  mask_of_ = tombstones;
+  mask_ = made;
+  return made;
 }
 
 Result<std::shared_ptr<const BlockIndex>> Block::load_index() {
   const std::string stored =
       TRY(file_->read_at(footer_.index_offset, footer_.index_size).context("{}", path_));
   return decode_block_index(stored, footer_).context("{}", path_);
+}
+
+Result<std::vector<uint32_t>> Block::hidden_series(const BlockIndex& index,
+                                                   const std::shared_ptr<const BlockMask>& mask) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (hidden_of_ == mask) return hidden_;
+  }
+  std::vector<uint32_t> hidden;
+  storage::SeriesBatch samples;
+  for (const uint32_t ordinal : mask->ordinals()) {
+    const std::span<const model::TimeRange> ranges = mask->ranges_of(ordinal);
+    if (ranges.front().start_ms > meta_.min_time_ms || ranges.front().end_ms <= meta_.max_time_ms) {
+      samples.clear();
+      const BlockIndex::Region region = index.region_of(ordinal);
+      const std::string bytes = TRY(read(region.offset, region.size));
+      // What cannot be read is said to be there.
+      if (!append_region(bytes, kAllTime, samples)) continue;
+      drop_ranges(samples, {}, ranges);
+      if (!samples.timestamps_ms.empty() || !samples.histograms.empty()) continue;
+    }
+    hidden.push_back(ordinal);
+  }
+  const std::lock_guard lock(mutex_);
+  hidden_of_ = mask;
+  hidden_ = hidden;
+  return hidden;
 }
 
 void encode_region(const storage::SeriesBatch& samples, std::string& out) {

@@ -8,6 +8,7 @@
 #include "storage/series_source.h"
 #include "tsdb/block_format.h"
 #include "tsdb/block_index.h"
+#include "tsdb/block_mask.h"
 #include "tsdb/manifest.h"
 
 #include <atomic>
@@ -50,11 +51,24 @@ class Block {
                                      BlockMeta meta, BlockCache& cache);
 
   const BlockMeta& meta() const { return meta_; }
+  const std::string& path() const { return path_; }
   model::TimeRange range() const { return {meta_.start_ms, meta_.end_ms}; }
   // What is wrong, for warnings; empty when nothing is.
   std::string damage() const;
+  // A merge met damage in it: what is still good is read from here until the end.
+  void exclude_from_merges(const core::Error& error);
+  bool can_merge() const { return can_merge_ && damage().empty(); }
 
   core::Result<std::shared_ptr<const BlockIndex>> index();
+  // The same without a place in the cache: for a merge, which reads each index once.
+  core::Result<std::shared_ptr<const BlockIndex>> index_uncached();
+  // What these tombstones delete here. The one of the last list is kept.
+  std::shared_ptr<const BlockMask> mask(const BlockIndex& index,
+                                        const std::shared_ptr<const Tombstones>& tombstones);
+  // The series of the mask without a sample that is left, rising. Reads those that are
+  // deleted in part; kept for the mask.
+  core::Result<std::vector<uint32_t>> hidden_series(const BlockIndex& index,
+                                                    const std::shared_ptr<const BlockMask>& mask);
   // Up to `size` bytes of the file.
   core::Result<std::string> read(uint64_t offset, uint64_t size) const {
     return file_->read_at(offset, size);
@@ -74,6 +88,11 @@ class Block {
   BlockFooter footer_;
   mutable std::mutex mutex_;
   std::string damage_;  // protected by mutex_
+  std::atomic<bool> can_merge_ = true;
+  std::shared_ptr<const Tombstones> mask_of_;   // protected by mutex_
+  std::shared_ptr<const BlockMask> mask_;       // of mask_of_; protected by mutex_
+  std::shared_ptr<const BlockMask> hidden_of_;  // protected by mutex_
+  std::vector<uint32_t> hidden_;                // of hidden_of_; protected by mutex_
 };
 
 // Appends the samples of a region, as stored, that lie in the range to the batch's

@@ -49,35 +49,60 @@ uint64_t begin_of(std::span<const T> ends, size_t i) {
 }  // namespace
 
 BlockIndexBuilder::BlockIndexBuilder(std::vector<std::string> pair_bytes)
-    : pair_bytes_(std::move(pair_bytes)), postings_(pair_bytes_.size()) {}
+    : pair_bytes_(std::move(pair_bytes)), posting_counts_(pair_bytes_.size()) {}
 
 void BlockIndexBuilder::add_series(std::span<const uint32_t> pairs, uint64_t region_end) {
-  const auto ordinal = static_cast<uint32_t>(region_ends_.size());
   for (const uint32_t pair : pairs) {
-    postings_[pair].push_back(ordinal);
+    ++posting_counts_[pair];
     series_pairs_.push_back(pair);
   }
   series_pairs_ends_.push_back(static_cast<uint32_t>(series_pairs_.size()));
   region_ends_.push_back(region_end);
 }
 
-std::string BlockIndexBuilder::encode() const {
+void BlockIndexBuilder::drop_unused_pairs() {
+  std::vector<uint32_t> new_number(pair_bytes_.size());
+  uint32_t kept = 0;
+  for (size_t pair = 0; pair < pair_bytes_.size(); ++pair) {
+    new_number[pair] = kept;
+    if (posting_counts_[pair] == 0) continue;
+    if (kept != pair) pair_bytes_[kept] = std::move(pair_bytes_[pair]);
+    posting_counts_[kept++] = posting_counts_[pair];
+  }
+  if (kept == pair_bytes_.size()) return;
+  pair_bytes_.resize(kept);
+  posting_counts_.resize(kept);
+  for (uint32_t& pair : series_pairs_) pair = new_number[pair];
+}
+
+std::string BlockIndexBuilder::encode() {
+  drop_unused_pairs();
   std::vector<uint32_t> name_ends;
   std::vector<uint32_t> pair_ends;
   std::vector<uint32_t> postings_ends;
-  std::vector<uint32_t> postings;
   std::string text;
   std::string_view name;
+  uint32_t postings_end = 0;
   for (size_t pair = 0; pair < pair_bytes_.size(); ++pair) {
     const std::string_view pair_name = model::LabelsView(pair_bytes_[pair]).begin()->name;
     if (pair > 0 && pair_name != name) name_ends.push_back(static_cast<uint32_t>(pair));
     name = pair_name;
     text += pair_bytes_[pair];
     pair_ends.push_back(static_cast<uint32_t>(text.size()));
-    postings.insert(postings.end(), postings_[pair].begin(), postings_[pair].end());
-    postings_ends.push_back(static_cast<uint32_t>(postings.size()));
+    postings_end += posting_counts_[pair];
+    postings_ends.push_back(postings_end);
   }
   if (!pair_bytes_.empty()) name_ends.push_back(static_cast<uint32_t>(pair_bytes_.size()));
+
+  // Sorted by counting: each pair's list is filled from its beginning.
+  std::vector<uint32_t> postings(series_pairs_.size());
+  std::vector<uint32_t> next(pair_bytes_.size());
+  for (size_t pair = 1; pair < next.size(); ++pair) next[pair] = postings_ends[pair - 1];
+  uint32_t ordinal = 0;
+  for (uint32_t i = 0; i < series_pairs_.size(); ++i) {
+    while (i >= series_pairs_ends_[ordinal]) ++ordinal;
+    postings[next[series_pairs_[i]]++] = ordinal;
+  }
 
   std::string out;
   for (const size_t count : {region_ends_.size(), series_pairs_.size(), name_ends.size(),
@@ -107,6 +132,7 @@ Result<std::shared_ptr<const BlockIndex>> BlockIndex::decode(std::string raw,
 
 bool BlockIndex::map(uint64_t regions_begin, uint64_t regions_end) {
   regions_begin_ = regions_begin;
+  regions_end_ = regions_end;
   std::string_view rest = raw_;
   if (rest.size() < kCountsSize) return false;
   std::array<uint64_t, kCounts> counts{};

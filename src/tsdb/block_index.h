@@ -27,11 +27,14 @@ class BlockIndexBuilder {
   // `pairs` are indexes into pair_bytes; the region of the series ends at `region_end`.
   void add_series(std::span<const uint32_t> pairs, uint64_t region_end);
   size_t series_count() const { return region_ends_.size(); }
-  std::string encode() const;
+  // Pairs that no series has are left out. The builder is used up.
+  std::string encode();
 
  private:
+  void drop_unused_pairs();
+
   std::vector<std::string> pair_bytes_;
-  std::vector<std::vector<uint32_t>> postings_;
+  std::vector<uint32_t> posting_counts_;  // per pair
   std::vector<uint32_t> series_pairs_;
   std::vector<uint32_t> series_pairs_ends_;
   std::vector<uint64_t> region_ends_;
@@ -56,6 +59,7 @@ class BlockIndex final : public PostingsSource {
     uint64_t size = 0;
   };
   Region region_of(uint32_t ordinal) const;
+  uint64_t regions_end() const { return regions_end_; }
   std::span<const uint32_t> pairs_of(uint32_t ordinal) const;
   std::string_view pair_bytes(uint32_t pair) const;
   model::Label label(uint32_t pair) const { return *model::LabelsView(pair_bytes(pair)).begin(); }
@@ -78,6 +82,7 @@ class BlockIndex final : public PostingsSource {
 
   std::string raw_;
   uint64_t regions_begin_ = 0;
+  uint64_t regions_end_ = 0;
   // Views into raw_.
   std::span<const uint64_t> region_ends_;
   std::span<const uint32_t> series_pairs_ends_, series_pairs_, name_ends_, pair_ends_,

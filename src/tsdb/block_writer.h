@@ -41,6 +41,7 @@ class BlockWriter {
   BlockIndexBuilder index_;
   std::string buffer_;
   uint64_t offset_ = 0;  // of the buffer in the file
+  uint64_t synced_ = 0;  // bytes that were synced on the way
   uint64_t samples_ = 0;
 };
 

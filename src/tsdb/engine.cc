@@ -305,13 +305,16 @@ void visit_block_labels(const ReadView& view, const LabelsRequest& request,
     const Result<std::shared_ptr<const BlockIndex>> loaded = block->index();
     if (!loaded) continue;
     const BlockIndex& index = **loaded;
+    const bool all_visible = block->mask(index, view.tombstones)->empty();
     std::vector<bool> seen(index.pair_count());
     for (const model::Matchers& matchers : selectors_of(request)) {
-      if (matchers.empty()) {
+      if (matchers.empty() && all_visible) {
         seen.assign(seen.size(), true);
         break;
       }
-      for (const uint32_t ordinal : find_series(index, matchers)) {
+      const auto visible = visible_series(*block, *loaded, view.tombstones, matchers);
+      if (!visible) break;
+      for (const uint32_t ordinal : *visible) {
         for (const uint32_t pair : index.pairs_of(ordinal)) seen[pair] = true;
       }
     }
@@ -383,8 +386,10 @@ Result<std::vector<Labels>> Engine::series(const LabelsRequest& request) const {
       if (!block->range().overlaps(request.range)) continue;
       const Result<std::shared_ptr<const BlockIndex>> index = block->index();
       if (!index) continue;
+      const auto visible = visible_series(*block, *index, view.tombstones, matchers);
+      if (!visible) continue;
       std::string labels;
-      for (const uint32_t ordinal : find_series(**index, matchers)) {
+      for (const uint32_t ordinal : *visible) {
         labels.clear();
         (*index)->append_labels(ordinal, labels);
         all.push_back(Labels::from_canonical(labels));

@@ -154,6 +154,8 @@ class Engine final : public storage::SampleSink, public storage::SeriesSource {
   core::Result<void> delete_series(const DeleteRequest& request);
   // Writes blocks with deleted samples anew without them.
   core::Result<CompactReport> clean_tombstones();
+  // Makes a merge that runs give up soon, and later ones do nothing: for shutting down.
+  void stop_merging();
   // A copy of everything as a data directory of its own under <data>/snapshots, of hard
   // links to the blocks; gives its name. `skip_head`: without what is not in blocks yet.
   core::Result<std::string> snapshot(bool skip_head);

@@ -13,6 +13,8 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
+#include <set>
 #include <shared_mutex>
 #include <string>
 #include <vector>
@@ -104,6 +106,22 @@ struct Engine::Impl {
   void carry_future(storage::LogPosition needed);
   core::Result<uint32_t> delete_expired();
 
+  // engine_compact.cc
+  struct Merge {
+    Tenant* tenant = nullptr;
+    std::vector<BlockMeta> inputs;  // lowest order first
+    BlockMeta output;
+    Blocks blocks;  // of the inputs
+    std::vector<Tombstone> tombstones;
+  };
+  std::optional<Merge> next_merge();
+  std::optional<Merge> next_rewrite(const std::set<uint64_t>& done);
+  std::optional<Merge> begin_merge(Tenant& tenant, std::vector<BlockMeta> inputs, BlockMeta output);
+  bool has_space_for(const Merge& merge);
+  core::Result<void> run_merge(const Merge& merge, CompactReport& report);
+  core::Result<bool> publish_merge(const Merge& merge, const std::shared_ptr<Block>& block);
+  void abandon(const Merge& merge);
+
   const EngineOptions options;
   core::FileSystem& files;
   core::Clock& clock;
@@ -130,9 +148,21 @@ struct Engine::Impl {
     std::shared_ptr<Block> block;
   };
   std::vector<Flushed> flushed;  // written in this step, not yet in the manifest
+  // Files of merges that are not in the manifest, or may not be: not to be removed as
+  // leftovers. Protected by maintain_mutex.
+  std::set<uint64_t> unfinished_blocks;
+
+  std::mutex merge_mutex;  // one merge at a time; taken before maintain_mutex
+  std::atomic<bool> stop_merging = false;
 
   std::vector<core::MetricCallback> callbacks;  // read the members above: destroyed first
 };
+
+class BlockIndex;
+// The series of a block that match and have a sample that is not deleted (engine_select.cc).
+core::Result<std::vector<uint32_t>> visible_series(
+    Block& block, const std::shared_ptr<const BlockIndex>& index,
+    const std::shared_ptr<const Tombstones>& tombstones, const model::Matchers& matchers);
 
 // Merges the head and the blocks of a view (engine_select.cc).
 core::Result<std::unique_ptr<storage::SeriesSet>> select_series(

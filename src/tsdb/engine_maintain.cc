@@ -128,11 +128,15 @@ std::string Engine::Impl::snapshot_path(uint64_t number) const {
 }
 
 Result<void> Engine::Impl::remove_leftovers() {
+  const auto is_unfinished = [this](const std::string& name) {
+    return std::any_of(unfinished_blocks.begin(), unfinished_blocks.end(),
+                       [&](uint64_t number) { return block_file_name(number) == name; });
+  };
   const std::vector<std::string> block_files = TRY(files.list(blocks_dir()));
   for (const std::string& name : block_files) {
     const bool known = std::any_of(manifest.blocks.begin(), manifest.blocks.end(),
                                    [&](const BlockMeta& meta) { return meta.file_name() == name; });
-    if (known || !name.ends_with(".block")) continue;
+    if (known || !name.ends_with(".block") || is_unfinished(name)) continue;
     core::log_info("tsdb", "removing an unfinished block", {{"file", name}});
     TRY(files.remove(blocks_dir() + "/" + name));
   }

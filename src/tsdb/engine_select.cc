@@ -1,6 +1,7 @@
 // Reading: the head and the blocks of one moment as one set of series.
 
 #include "core/log.h"
+#include "core/time.h"
 #include "tsdb/block.h"
 #include "tsdb/engine_impl.h"
 
@@ -31,12 +32,19 @@ constexpr uint32_t kNoEntry = UINT32_MAX;
 struct BlockSource {
   std::shared_ptr<Block> block;
   std::shared_ptr<const BlockIndex> index;
+  std::shared_ptr<const BlockMask> mask;
 };
 
 // Where one series stands in one block.
 struct Place {
   uint32_t source = 0;
   uint32_t ordinal = 0;
+};
+
+// What a block has of one series of the slice that is read.
+struct StoredRegion {
+  Place place;
+  std::string bytes;
 };
 
 // The regions of some series of one block, read in few large reads.
@@ -98,11 +106,12 @@ class MergedSet final : public storage::SeriesSet {
     return std::span(places_).subspan(begin, place_ends_[entry] - begin);
   }
   void read_regions(std::span<const uint32_t> entries);
+  void append_stored(const StoredRegion& region, SeriesBatch& batch);
 
   const IdentityHasher& hasher_;
   ReadView view_;
   const TimeRange range_;
-  std::vector<BlockSource> sources_;  // oldest first
+  std::vector<BlockSource> sources_;  // lowest order first: its samples count
   // Per entry, that is per series.
   std::vector<SeriesRef> head_refs_;  // kNoRef: only in blocks
   std::vector<Place> places_;
@@ -113,9 +122,15 @@ class MergedSet final : public storage::SeriesSet {
 
   HeadCapture capture_;
   std::vector<SeriesRef> slice_refs_;
-  std::vector<std::vector<std::string>> slice_regions_;  // per entry of the slice, oldest first
+  std::vector<std::vector<StoredRegion>> slice_regions_;  // per entry of the slice
   std::vector<std::string> warnings_;
 };
+
+std::string missing_samples(const Block& block, const core::Error& error) {
+  return fmt::format("samples between {} and {} are missing: {}: {}",
+                     core::format_rfc3339(block.meta().min_time_ms),
+                     core::format_rfc3339(block.meta().max_time_ms), block.path(), error.message);
+}
 
 void MergedSet::warn(std::string text) {
   constexpr size_t kWarningsMax = 20;
@@ -138,7 +153,12 @@ void MergedSet::open(const SelectRequest& request) {
 
 void MergedSet::open_blocks(const model::Matchers& matchers) {
   std::vector<std::vector<uint32_t>> ordinals;
-  for (const std::shared_ptr<Block>& block : *view_.blocks) {
+  Blocks blocks = *view_.blocks;
+  std::sort(blocks.begin(), blocks.end(), [](const auto& a, const auto& b) {
+    return std::pair(a->meta().order, a->meta().number) <
+           std::pair(b->meta().order, b->meta().number);
+  });
+  for (const std::shared_ptr<Block>& block : blocks) {
     if (!block->range().overlaps(range_)) continue;
     Result<std::shared_ptr<const BlockIndex>> index = block->index();
     if (!index) {
@@ -147,7 +167,7 @@ void MergedSet::open_blocks(const model::Matchers& matchers) {
     }
     std::vector<uint32_t> found = find_series(**index, matchers);
     if (found.empty()) continue;
-    sources_.push_back({block, *index});
+    sources_.push_back({block, *index, block->mask(**index, view_.tombstones)});
     ordinals.push_back(std::move(found));
   }
   if (!sources_.empty()) join_blocks(ordinals);
@@ -256,14 +276,26 @@ void MergedSet::read_regions(std::span<const uint32_t> entries) {
     ordinals.clear();
     for (const Wanted& one : list) ordinals.push_back(one.ordinal);
     if (Result<void> read = reader.read(sources_[source], ordinals); !read) {
-      warn(fmt::format("block {}: {}", sources_[source].block->meta().file_name(),
-                       read.error().message));
+      warn(missing_samples(*sources_[source].block, read.error()));
       continue;
     }
     for (size_t i = 0; i < list.size(); ++i) {
-      slice_regions_[list[i].slice_index].emplace_back(reader.region(i));
+      slice_regions_[list[i].slice_index].push_back(
+          {{static_cast<uint32_t>(source), list[i].ordinal}, std::string(reader.region(i))});
     }
   }
+}
+
+void MergedSet::append_stored(const StoredRegion& region, SeriesBatch& batch) {
+  const BlockSource& source = sources_[region.place.source];
+  const ColumnMark begin = ColumnMark::end_of(batch);
+  if (Result<void> read = append_region(region.bytes, range_, batch); !read) {
+    const uint64_t offset = source.index->region_of(region.place.ordinal).offset;
+    core::Error error = std::move(read).context("series at offset {}", offset).error();
+    warn(missing_samples(*source.block, error));
+    source.block->exclude_from_merges(error);
+  }
+  drop_ranges(batch, begin, source.mask->ranges_of(region.place.ordinal));
 }
 
 Result<bool> MergedSet::next(SeriesBatch& batch) {
@@ -286,18 +318,20 @@ Result<bool> MergedSet::next(SeriesBatch& batch) {
       const uint32_t entry = entries[i];
       const size_t samples_before = batch.timestamps_ms.size();
       const size_t histograms_before = batch.histograms.size();
-      for (const std::string& region : slice_regions_[i]) {
-        if (Result<void> read = append_region(region, range_, batch); !read) {
-          warn(fmt::format("samples are missing: {}", read.error().message));
-        }
+      SourceOrder order(batch);
+      for (const StoredRegion& region : slice_regions_[i]) {
+        order.begin_source();
+        append_stored(region, batch);
+        order.end_source();
       }
       labels.clear();
       if (head_refs_[entry] != kNoRef) {
+        order.begin_source();
         append_samples(capture_, in_head, head_range, batch);
+        order.end_source();
         labels = capture_.labels_of(in_head++);
       }
-      sort_samples(batch.timestamps_ms, batch.values, samples_before);
-      sort_histograms(batch.histograms, histograms_before);
+      order.finish();
       if (batch.timestamps_ms.size() == samples_before &&
           batch.histograms.size() == histograms_before) {
         continue;
@@ -316,6 +350,20 @@ Result<bool> MergedSet::next(SeriesBatch& batch) {
 }
 
 }  // namespace
+
+Result<std::vector<uint32_t>> visible_series(Block& block,
+                                             const std::shared_ptr<const BlockIndex>& index,
+                                             const std::shared_ptr<const Tombstones>& tombstones,
+                                             const model::Matchers& matchers) {
+  std::vector<uint32_t> found = find_series(*index, matchers);
+  const std::shared_ptr<const BlockMask> mask = block.mask(*index, tombstones);
+  if (mask->empty()) return found;
+  const std::vector<uint32_t> hidden = TRY(block.hidden_series(*index, mask));
+  std::vector<uint32_t> left;
+  std::set_difference(found.begin(), found.end(), hidden.begin(), hidden.end(),
+                      std::back_inserter(left));
+  return left;
+}
 
 Result<std::unique_ptr<storage::SeriesSet>> select_series(const IdentityHasher& hasher,
                                                           ReadView view,

@@ -145,7 +145,7 @@ bool decode_line(std::string_view line, int version, Manifest& manifest) {
 
 }  // namespace
 
-std::string BlockMeta::file_name() const {
+std::string block_file_name(uint64_t number) {
   return fmt::format("{:010}.block", number);
 }
 

@@ -19,6 +19,8 @@
 
 namespace tsdb {
 
+std::string block_file_name(uint64_t number);
+
 struct BlockMeta {
   uint64_t number = 0;  // names the file; never used again
   std::string tenant;
@@ -34,7 +36,7 @@ struct BlockMeta {
   uint64_t series = 0;
   uint64_t samples = 0;
 
-  std::string file_name() const;
+  std::string file_name() const { return block_file_name(number); }
 };
 
 // Deleted: the samples in the range of the series that match, in blocks and log records
