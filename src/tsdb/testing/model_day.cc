@@ -40,6 +40,7 @@ ModelDay::ModelDay(const ModelDayOptions& options)
   engine_options_.data_dir = "data";
   engine_options_.retention_ms = 0;
   engine_options_.out_of_order_window_ms = options.window_ms;
+  engine_options_.block_range_max_ms = options.block_range_max_ms;
   const std::vector<std::string> jobs = {"node", "api", "db"};
   for (uint32_t i = 0; i < options.targets; ++i) {
     targets_.emplace_back(i, jobs[i % jobs.size()], options.seed);

@@ -26,9 +26,10 @@ namespace tsdb::testing {
 struct ModelDayOptions {
   uint64_t seed = 1;
   uint32_t targets = 95;  // of about 21 series each
-  int64_t hours = 26;
+  int64_t hours = 28;
   int64_t window_ms = 3'600'000;  // for late samples
-  uint32_t questions = 20;        // per check
+  int64_t block_range_max_ms = 24LL * 3'600'000;
+  uint32_t questions = 20;  // per check
   // Of the simulated machine: how often things happen, one in so many maintenances.
   uint32_t delete_every = 4;
   uint32_t clean_every = 8;
