@@ -13,6 +13,8 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -49,6 +51,21 @@ struct LogBatch {
   bool empty() const { return series.empty() && metadata.empty(); }
 };
 
+// Records that the log had and cannot give back.
+struct LogDamage {
+  LogPosition first = 0;  // records [first, end) are missing; none when both are equal
+  LogPosition end = 0;
+  bool end_is_known = true;  // false: more may be missing than that
+  std::string file;
+  uint64_t offset = 0;  // where in the file the damage begins
+  std::string what;
+  // When the nearest whole records before and behind it were accepted, ms.
+  std::optional<int64_t> accepted_after_ms = {};
+  std::optional<int64_t> accepted_before_ms = {};
+
+  uint64_t lost() const { return end - first; }
+};
+
 // Thread-safe.
 class Log {
  public:
@@ -60,10 +77,12 @@ class Log {
   virtual core::Result<void> wait_durable(LogPosition position) = 0;
 
   // Calls `visit` for each record from `from` on, in order. The batch is borrowed for
-  // the call. A torn tail ends the replay silently: it was never acknowledged.
-  // Corruption when a bad record has whole ones behind it.
+  // the call. A torn tail ends the replay silently: it was never acknowledged. Damage is
+  // passed over: the positions jump there, and damage() tells.
   using Visitor = std::function<core::Result<void>(LogPosition, const LogBatch&)>;
   virtual core::Result<void> replay(LogPosition from, const Visitor& visit) = 0;
+  // What was found so far, in the order of positions; complete after a replay of all.
+  virtual std::vector<LogDamage> damage() const { return {}; }
 
   virtual LogPosition low() const = 0;   // oldest record still there
   virtual LogPosition high() const = 0;  // where the next record will stand

@@ -2,12 +2,14 @@
 
 #include "core/log.h"
 #include "core/metrics.h"
+#include "core/mutation.h"
 #include "tsdb/embedded_log_record.h"
 #include "tsdb/embedded_log_segment.h"
 
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <chrono>
 
 namespace tsdb {
 
@@ -21,6 +23,7 @@ namespace {
 constexpr std::string_view kSegmentSuffix = ".log";
 constexpr std::string_view kSparePrefix = "spare-";
 constexpr std::string_view kTemporary = "next.tmp";
+constexpr std::string_view kDamagedSuffix = ".damaged";
 constexpr size_t kPositionDigits = 20;  // of 2^64, so that names sort by position
 constexpr size_t kMarkBytesMax = kRecordHeaderBytes + 1 + 10;
 // A segment takes at most this part of the space that is left, but not less than the
@@ -29,6 +32,10 @@ constexpr uint64_t kSegmentDiskShare = 16;
 constexpr uint64_t kSegmentBytesMin = 256 << 10;
 // A full disk is asked again this often, not with every request.
 constexpr int64_t kRetryNs = 1'000'000'000;
+// A disk that hangs must not hold those who share its sync for ever.
+constexpr std::chrono::seconds kWaitMax(30);
+// Pieces in which a file is read that cannot be read as a whole.
+constexpr uint64_t kPieceBytes = 4096;
 // Threads keep their encoding buffer up to this size.
 constexpr size_t kScratchBytesMax = 4 << 20;
 
@@ -50,6 +57,24 @@ core::Counter& written_records() {
 core::Counter& write_failures() {
   static core::Counter& metric = core::counter("petrel_log_write_failures_total",
                                                "Writes, syncs and segment creations that failed.");
+  return metric;
+}
+
+core::Counter& corruptions() {
+  static core::Counter& metric =
+      core::counter("petrel_log_corruptions_total",
+                    "Damaged places found in the log: acknowledged samples may be lost.");
+  return metric;
+}
+core::Gauge& lost_records() {
+  static core::Gauge& metric =
+      core::gauge("petrel_log_lost_records",
+                  "Batches of the log, found damaged since the start, that are lost.");
+  return metric;
+}
+core::Gauge& damaged_files() {
+  static core::Gauge& metric =
+      core::gauge("petrel_log_damaged_files", "Damaged segments of the log that are kept aside.");
   return metric;
 }
 
@@ -100,6 +125,8 @@ Result<std::unique_ptr<EmbeddedLog>> EmbeddedLog::open(EmbeddedLogOptions option
   std::unique_ptr<EmbeddedLog> log(new EmbeddedLog(std::move(options), files, clock, rng));
   const std::string& dir = log->options_.dir;
   TRY(files.create_dirs(dir).context("log"));
+  corruptions().add(0);
+  lost_records().set(0);
   TRY(log->find_segments());
   if (!log->segments_.empty()) TRY(log->find_end());
   log->durable_end_ = log->found_end_ - log->unproven_.size();
@@ -144,6 +171,7 @@ void EmbeddedLog::close() {
 
 Result<void> EmbeddedLog::find_segments() {
   const std::vector<std::string> names = TRY(files_.list(options_.dir).context("log"));
+  double kept_aside = 0;
   for (const std::string& name : names) {
     if (const std::optional<LogPosition> first = parse_segment_name(name)) {
       segments_.push_back({.first = *first, .name = name});
@@ -154,41 +182,180 @@ Result<void> EmbeddedLog::find_segments() {
       if (const Result<void> removed = files_.remove(path(name)); !removed) {
         core::log_warn("log", "left-over file stays", {{"error", removed.error().message}});
       }
+    } else if (name.ends_with(kDamagedSuffix)) {
+      ++kept_aside;
     } else {
       core::log_warn("log", "unknown file in the log's folder", {{"path", path(name)}});
     }
   }
+  damaged_files().set(kept_aside);
   return {};
+}
+
+// A disk that cannot read a part of a file gives the rest; zeros stand for that part.
+std::string EmbeddedLog::read_what_is_there(const std::string& file, Loaded& loaded) const {
+  const auto note = [&](uint64_t offset, const core::Error& error) {
+    if (loaded.unreadable_at) return;
+    loaded.unreadable_at = offset;
+    loaded.damage = storage::LogDamage{.file = file, .offset = offset, .what = error.message};
+  };
+  const Result<std::unique_ptr<core::File>> opened = files_.open(file, core::OpenMode::Read);
+  if (!opened) {
+    note(0, opened.error());
+    return {};
+  }
+  const Result<uint64_t> size = (*opened)->size();
+  if (!size) {
+    note(0, size.error());
+    return {};
+  }
+  if (Result<std::string> whole = (*opened)->read_at(0, *size)) return *std::move(whole);
+  std::string bytes(*size, '\0');
+  for (uint64_t at = 0; at < *size; at += kPieceBytes) {
+    const Result<std::string> piece = (*opened)->read_at(at, kPieceBytes);
+    if (piece) {
+      std::copy(piece->begin(), piece->end(), bytes.begin() + static_cast<ptrdiff_t>(at));
+    } else {
+      note(at, piece.error());
+    }
+  }
+  return bytes;
+}
+
+// Fails only for a version of the future.
+Result<EmbeddedLog::Loaded> EmbeddedLog::load(const Segment& segment) {
+  Loaded loaded;
+  const std::string file = path(segment.name);
+  loaded.bytes = read_what_is_there(file, loaded);
+  Result<SegmentHeader> header = decode_segment_header(loaded.bytes);
+  if (header && header->first != segment.first) {
+    header =
+        core::fail(ErrorCode::Corruption, "the header names record {} as its first", header->first);
+  }
+  if (header) {
+    loaded.header = *header;
+  } else if (header.error().code == ErrorCode::Unsupported) {
+    return tl::unexpected(std::move(header).context("log segment {}", file).error());
+  } else {
+    loaded.header = {.first = segment.first,
+                     .salt = recover_salt(loaded.bytes, segment.first).value_or(0)};
+    if (!loaded.damage) {
+      loaded.damage = storage::LogDamage{.file = file, .offset = 0, .what = header.error().message};
+    }
+  }
+  if (loaded.damage) loaded.damage->first = loaded.damage->end = segment.first;
+  return loaded;
+}
+
+storage::LogDamage EmbeddedLog::damage_of(const Segment& segment, const SegmentReader::Gap& gap,
+                                          const core::Error& error) const {
+  return {.first = gap.first,
+          .end = gap.end,
+          .file = path(segment.name),
+          .offset = gap.offset,
+          .what = error.message};
+}
+
+// What was found before is found again by every replay, which may know more about it.
+void EmbeddedLog::note_damage(const storage::LogDamage& damage) {
+  {
+    const std::lock_guard lock(mutex_);
+    for (storage::LogDamage& known : damage_) {
+      if (known.file != damage.file || known.offset != damage.offset) continue;
+      known.accepted_after_ms = damage.accepted_after_ms;
+      known.accepted_before_ms = damage.accepted_before_ms;
+      return;
+    }
+    const auto behind =
+        std::find_if(damage_.begin(), damage_.end(),
+                     [&](const storage::LogDamage& one) { return one.first > damage.first; });
+    damage_.insert(behind, damage);
+  }
+  corruptions().add();
+  lost_records().add(static_cast<double>(damage.lost()));
+  core::log_error("log", "the log is damaged: what is whole before and behind it is kept",
+                  {{"file", damage.file},
+                   {"offset", damage.offset},
+                   {"first_lost_record", damage.first},
+                   {"lost_records", damage.lost()},
+                   {"all_known", damage.end_is_known},
+                   {"error", damage.what}});
+  keep_aside(damage.file.substr(options_.dir.size() + 1));
+}
+
+// A second name outlives the truncation of the log. Where there can be none, truncation
+// gives the file that name instead of removing it.
+void EmbeddedLog::keep_aside(const std::string& name) {
+  {
+    const std::lock_guard lock(mutex_);
+    const auto segment = std::find_if(segments_.begin(), segments_.end(),
+                                      [&](const Segment& one) { return one.name == name; });
+    if (segment == segments_.end() || segment->is_damaged) return;
+    segment->is_damaged = true;
+  }
+  const std::string aside = path(name).append(kDamagedSuffix);
+  const Result<void> linked = files_.link(path(name), aside);
+  if (!linked && linked.error().code != ErrorCode::Conflict) {
+    core::log_warn("log", "the damaged segment has no second name yet",
+                   {{"error", linked.error().message}});
+    return;
+  }
+  if (linked) damaged_files().add(1);
+  const std::lock_guard lock(mutex_);
+  for (Segment& one : segments_) one.is_kept_aside |= one.name == name;
+}
+
+std::vector<storage::LogDamage> EmbeddedLog::damage() const {
+  const std::lock_guard lock(mutex_);
+  return damage_;
 }
 
 // Reads the newest segment to its end.
 Result<void> EmbeddedLog::find_end() {
   const Segment newest = segments_.back();
-  const std::string bytes = TRY(files_.read_file(path(newest.name)).context("log"));
-  const SegmentHeader header =
-      TRY(decode_segment_header(bytes).context("log segment {}", path(newest.name)));
-  if (header.first != newest.first) {
-    return core::fail(ErrorCode::Corruption, "log segment {}: begins with record {}",
-                      path(newest.name), header.first);
-  }
+  const Loaded loaded = TRY(load(newest));
   const auto checksums =
       options_.skip_checksums_for_test ? Checksums::SkipForTest : Checksums::Verify;
-  SegmentReader reader(bytes, header, std::nullopt, checksums);
-  LogPosition proven_end = header.first;
-  while (const std::optional<SegmentReader::Record> record =
-             TRY(reader.next().context("log segment {}", path(newest.name)))) {
-    // A mark before this record proves all that came earlier.
-    if (reader.proven_end() > proven_end) {
-      proven_end = reader.proven_end();
+  SegmentReader reader(loaded.bytes, loaded.header, std::nullopt, checksums);
+  LogPosition proven_end = loaded.header.first;
+  bool is_damaged = loaded.damage.has_value();
+  while (true) {
+    const Result<std::optional<SegmentReader::Record>> record = reader.next();
+    if (record && !*record) break;
+    // A mark before this record, or behind damage, proves all that came earlier.
+    if (!record || reader.proven_end() > proven_end) {
+      proven_end = std::max(proven_end, reader.proven_end());
       unproven_.clear();
     }
-    if (unproven_.size() == 0) unproven_.first = record->position;
-    unproven_.add(record->bytes, {});
+    if (!record) {
+      note_damage(damage_of(newest, reader.pass_over(), record.error()));
+      is_damaged = true;
+      continue;
+    }
+    if (unproven_.size() == 0) unproven_.first = (*record)->position;
+    unproven_.add((*record)->bytes, {});
   }
   found_end_ = reader.position();
   if (reader.proven_end() == found_end_) unproven_.clear();
+  const uint64_t used = used_size(loaded.bytes);
+  if (loaded.damage) {
+    // Where the disk gave nothing the end of the log may have been; and a file that has
+    // something but no whole record had some. The next segment must not take its name.
+    const bool found_none = found_end_ == newest.first &&
+                            (used > kSegmentHeaderBytes || loaded.unreadable_at.has_value());
+    if (found_none || loaded.unreadable_at.value_or(0) > reader.offset()) {
+      storage::LogDamage rest = *loaded.damage;
+      rest.first = found_end_;
+      if (unproven_.size() == 0) ++found_end_;
+      rest.end = found_end_;
+      rest.end_is_known = false;
+      rest.offset = reader.offset();
+      note_damage(rest);
+    }
+    note_damage(*loaded.damage);
+  }
   // Torn bytes stay, for whoever wants to look at them.
-  trim(newest, std::max<uint64_t>(reader.offset(), used_size(bytes)));
+  if (!is_damaged) trim(newest, std::max<uint64_t>(reader.offset(), used));
   return {};
 }
 
@@ -203,6 +370,16 @@ void EmbeddedLog::trim(const Segment& segment, uint64_t used) {
     trimmed = (*file)->truncate(used);
   }
   if (!trimmed) core::log_warn("log", "unused space stays", {{"error", trimmed.error().message}});
+}
+
+// Another thread writes. What becomes of the record is not known after the deadline.
+Result<void> EmbeddedLog::wait_for_others(std::unique_lock<std::mutex>& lock,
+                                          std::chrono::steady_clock::time_point deadline) {
+  if (changed_.wait_until(lock, deadline) == std::cv_status::no_timeout) return {};
+  return core::fail(ErrorCode::Unavailable,
+                    "the log takes no writes: the disk has not answered "
+                    "for {} s",
+                    kWaitMax.count());
 }
 
 Result<void> EmbeddedLog::refusal() const {
@@ -224,13 +401,14 @@ Result<LogPosition> EmbeddedLog::append(const LogBatch& batch) {
   const std::array<char, kRecordHeaderBytes> header = begin_record_header(payload);
 
   std::unique_lock lock(mutex_);
+  const auto deadline = std::chrono::steady_clock::now() + kWaitMax;
   while (true) {
     TRY(refusal());
     const bool full =
         pending_.size() > 0 && pending_.bytes.size() + payload.size() > options_.pending_bytes_max;
     if (!full && !stalled_) break;
     if (committing_) {
-      changed_.wait(lock);
+      TRY(wait_for_others(lock, deadline));
     } else {
       TRY(commit(lock));
     }
@@ -244,10 +422,11 @@ Result<LogPosition> EmbeddedLog::append(const LogBatch& batch) {
 Result<void> EmbeddedLog::wait_durable(LogPosition position) {
   std::unique_lock lock(mutex_);
   ENSURE(position < high_);
+  const auto deadline = std::chrono::steady_clock::now() + kWaitMax;
   while (durable_end_ <= position) {
     TRY(refusal());
     if (committing_) {
-      changed_.wait(lock);
+      TRY(wait_for_others(lock, deadline));
     } else {
       TRY(commit(lock));
     }
@@ -316,7 +495,7 @@ Result<void> EmbeddedLog::write_and_sync(std::string_view mark, std::string_view
   if (!records.empty()) TRY(active_->write_at(active_offset_ + mark.size(), records));
   active_offset_ += mark.size() + records.size();
   const int64_t begin_ns = clock_.monotonic_ns();
-  TRY(active_->sync());
+  if (!PETREL_MUTATED("log-no-sync")) TRY(active_->sync());
   fsync_duration().observe(static_cast<double>(clock_.monotonic_ns() - begin_ns) * 1e-9);
   written_bytes().add(static_cast<double>(mark.size() + records.size()));
   broken_ = false;
@@ -328,18 +507,20 @@ Result<void> EmbeddedLog::write_and_sync(std::string_view mark, std::string_view
 // not synced again.
 Result<void> EmbeddedLog::start_segment(LogPosition first, uint64_t bytes_min) {
   active_.reset();
-  active_salt_ = static_cast<uint32_t>(rng_.next());
+  active_salt_ = PETREL_MUTATED("log-no-salt") ? 1 : static_cast<uint32_t>(rng_.next());
   const bool rewrites = unproven_.size() > 0;
   if (rewrites) first = unproven_.first;
   std::string content = encode_segment_header({.first = first, .salt = active_salt_});
-  if (rewrites) content += unproven_.finish(0, unproven_.size(), active_salt_);
-  const uint64_t bytes = std::max(segment_bytes(), content.size() + bytes_min);
+  if (rewrites && !PETREL_MUTATED("log-no-rewrite")) {
+    content += unproven_.finish(0, unproven_.size(), active_salt_);
+  }
+  const uint64_t bytes = std::max(TRY(segment_bytes()), content.size() + bytes_min);
   const std::string prepared =
       TRY(prepare_file(content, bytes).context("log: new segment for record {}", first));
   const std::string name = segment_name(first);
   TRY(files_.rename(path(prepared), path(name)).context("log"));
   broken_ = true;
-  TRY(files_.sync_dir(options_.dir).context("log"));
+  if (!PETREL_MUTATED("log-no-dir-sync")) TRY(files_.sync_dir(options_.dir).context("log"));
   // Under its own name, for the sake of error messages.
   active_ = TRY(files_.open(path(name), core::OpenMode::ReadWrite).context("log"));
   active_bytes_ = TRY(active_->size().context("log"));
@@ -354,12 +535,19 @@ Result<void> EmbeddedLog::start_segment(LogPosition first, uint64_t bytes_min) {
   return {};
 }
 
-// Smaller where space is short, so that a small disk serves until it is full.
-uint64_t EmbeddedLog::segment_bytes() const {
+// Smaller where space is short, so that a small disk serves until it is full. What is
+// reserved is for blocks, which make room in the log.
+Result<uint64_t> EmbeddedLog::segment_bytes() const {
   const Result<core::DiskSpace> space = files_.disk_space(options_.dir);
   if (!space) return options_.segment_bytes;
-  const uint64_t share = std::max(space->available_bytes / kSegmentDiskShare, kSegmentBytesMin);
-  return std::min(options_.segment_bytes, share);
+  const uint64_t available = space->available_bytes;
+  if (options_.reserve_bytes > 0 && available < options_.reserve_bytes + kSegmentBytesMin) {
+    return core::fail(ErrorCode::LimitExceeded,
+                      "{} bytes of the disk are free and {} are reserved: no space for a segment",
+                      available, options_.reserve_bytes);
+  }
+  const uint64_t share = (available - options_.reserve_bytes) / kSegmentDiskShare;
+  return std::min(options_.segment_bytes, std::max(share, kSegmentBytesMin));
 }
 
 // A spare, or a new file; its name. Sets active_.
@@ -394,6 +582,7 @@ Result<void> EmbeddedLog::fill_file(const std::string& name, core::OpenMode mode
   active_ = TRY(files_.open(path(name), mode));
   TRY(active_->allocate(bytes));
   TRY(active_->write_at(0, content));
+  if (PETREL_MUTATED("log-no-segment-sync")) return {};
   return active_->sync();
 }
 
@@ -410,36 +599,53 @@ Result<void> EmbeddedLog::replay(LogPosition from, const Visitor& visit) {
     segments.assign(segments_.begin(), segments_.end());
     end = std::max(durable_end_, found_end_);
   }
+  Replay state{.from = from, .visit = visit};
   for (size_t i = 0; i < segments.size(); ++i) {
     const LogPosition segment_end = i + 1 < segments.size() ? segments[i + 1].first : end;
     if (segment_end <= from || segment_end == segments[i].first) continue;
-    TRY(replay_segment(segments[i], segment_end, from, visit));
+    TRY(replay_segment(segments[i], segment_end, state));
+  }
+  note_gaps(state, std::nullopt);
+  return {};
+}
+
+Result<void> EmbeddedLog::replay_segment(const Segment& segment, LogPosition end, Replay& replay) {
+  const Loaded loaded = TRY(load(segment));
+  const auto checksums =
+      options_.skip_checksums_for_test ? Checksums::SkipForTest : Checksums::Verify;
+  SegmentReader reader(loaded.bytes, loaded.header, end, checksums);
+  if (loaded.damage) replay.gaps.push_back(*loaded.damage);
+  LogBatch batch;
+  while (true) {
+    const Result<std::optional<SegmentReader::Record>> found = reader.next();
+    if (!found) {
+      replay.gaps.push_back(damage_of(segment, reader.pass_over(), found.error()));
+      continue;
+    }
+    if (!*found) break;
+    const SegmentReader::Record& record = **found;
+    if (record.position < replay.from) continue;
+    if (const Result<void> decoded = decode_batch_payload(record.payload, batch); !decoded) {
+      replay.gaps.push_back(damage_of(
+          segment, {.first = record.position, .end = record.position + 1, .offset = record.offset},
+          decoded.error()));
+      continue;
+    }
+    note_gaps(replay, batch.accepted_at_ms);
+    replay.accepted_at_ms = batch.accepted_at_ms;
+    TRY(replay.visit(record.position, batch).context("replay record {}", record.position));
   }
   return {};
 }
 
-Result<void> EmbeddedLog::replay_segment(const Segment& segment, LogPosition end, LogPosition from,
-                                         const Visitor& visit) {
-  const std::string file = path(segment.name);
-  const std::string bytes = TRY(files_.read_file(file).context("log"));
-  const SegmentHeader header = TRY(decode_segment_header(bytes).context("log segment {}", file));
-  if (header.first != segment.first) {
-    return core::fail(ErrorCode::Corruption, "log segment {}: begins with record {}", file,
-                      header.first);
+// When the lost records were accepted is known from their neighbours.
+void EmbeddedLog::note_gaps(Replay& replay, std::optional<int64_t> before_ms) {
+  for (storage::LogDamage& gap : replay.gaps) {
+    gap.accepted_after_ms = replay.accepted_at_ms;
+    gap.accepted_before_ms = before_ms;
+    note_damage(gap);
   }
-  const auto checksums =
-      options_.skip_checksums_for_test ? Checksums::SkipForTest : Checksums::Verify;
-  SegmentReader reader(bytes, header, end, checksums);
-  LogBatch batch;
-  while (const std::optional<SegmentReader::Record> record =
-             TRY(reader.next().context("log segment {}", file))) {
-    if (record->position < from) continue;
-    TRY(decode_batch_payload(record->payload, batch)
-            .context("log segment {}: record {} at byte {}", file, record->position,
-                     record->offset));
-    TRY(visit(record->position, batch).context("replay record {}", record->position));
-  }
-  return {};
+  replay.gaps.clear();
 }
 
 LogPosition EmbeddedLog::low() const {
@@ -469,20 +675,28 @@ Result<void> EmbeddedLog::truncate_before(LogPosition position) {
   const std::lock_guard truncating(truncating_);
   while (true) {
     Segment oldest;
-    bool keep = false;
+    // A spare is no use to a disk that is full.
+    bool keep = segment_bytes().has_value();
     {
       const std::lock_guard lock(mutex_);
-      if (segments_.size() < 2 || segments_[1].first > position) return {};
+      const bool is_early = PETREL_MUTATED("log-truncate-too-early");
+      if (segments_.size() < 2 || (segments_[1].first > position && !is_early)) return {};
       oldest = segments_.front();
-      keep = spares_.size() < options_.spare_segments_max;
+      keep = keep && spares_.size() < options_.spare_segments_max && !oldest.is_damaged;
     }
     const std::string spare = std::string(kSparePrefix) + oldest.name;
     if (keep) {
       TRY(files_.rename(path(oldest.name), path(spare)).context("log"));
+    } else if (oldest.is_damaged && !oldest.is_kept_aside) {
+      const std::string aside = path(oldest.name).append(kDamagedSuffix);
+      TRY(files_.rename(path(oldest.name), aside).context("log"));
+      damaged_files().add(1);
     } else {
       TRY(files_.remove(path(oldest.name)).context("log"));
     }
-    TRY(files_.sync_dir(options_.dir).context("log"));
+    if (!PETREL_MUTATED("log-truncate-no-dir-sync")) {
+      TRY(files_.sync_dir(options_.dir).context("log"));
+    }
     const std::lock_guard lock(mutex_);
     segments_.pop_front();
     if (keep) spares_.push_back(spare);

@@ -9,7 +9,9 @@
 // starts a new segment, so that what a crash left behind the last whole record can never
 // be taken for a record of the next life. Records that are read back but were perhaps
 // never synced are written again to the new segment: syncing the old file would prove
-// nothing if an earlier sync of it had failed. Layout: docs/formats/log.md.
+// nothing if an earlier sync of it had failed. Damage never keeps the log from opening:
+// what is whole before and behind it counts, and the file is kept aside as *.damaged.
+// Layout: docs/formats/log.md.
 
 #pragma once
 
@@ -18,7 +20,9 @@
 #include "core/result.h"
 #include "core/rng.h"
 #include "storage/log.h"
+#include "tsdb/embedded_log_segment.h"
 
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
@@ -35,6 +39,7 @@ struct EmbeddedLogOptions {
   uint64_t segment_bytes = 64 << 20;      // a larger record gets a segment of its own
   uint64_t pending_bytes_max = 16 << 20;  // of appended, unwritten records
   uint32_t spare_segments_max = 2;        // kept for reuse instead of being deleted
+  uint64_t reserve_bytes = 0;             // of the disk: no segment is made of them
   bool skip_checksums_for_test = false;   // proves that the crash tests need them
 };
 
@@ -54,7 +59,8 @@ class EmbeddedLog final : public storage::Log {
   // of more than 256 MiB; Unavailable after a failed write or sync (for good, until the
   // log is opened again) and while no segment can be made.
   core::Result<storage::LogPosition> append(const storage::LogBatch& batch) override;
-  // Unavailable when the record could not be made durable. It stays in the log: after a
+  // Unavailable when the record could not be made durable, or when that takes longer than
+  // 30 s: then nobody knows whether it will be. It stays in the log: after a
   // full disk has space again, a later wait makes it durable. So whoever acknowledges a
   // repeated sample without appending it has to wait for high() - 1 first.
   core::Result<void> wait_durable(storage::LogPosition position) override;
@@ -62,6 +68,7 @@ class EmbeddedLog final : public storage::Log {
   // Makes everything durable first, if it can, then reads the segments. Not while another
   // thread truncates.
   core::Result<void> replay(storage::LogPosition from, const Visitor& visit) override;
+  std::vector<storage::LogDamage> damage() const override;
 
   storage::LogPosition low() const override;
   storage::LogPosition high() const override;
@@ -75,6 +82,15 @@ class EmbeddedLog final : public storage::Log {
   struct Segment {
     storage::LogPosition first = 0;
     std::string name;
+    bool is_damaged = false;     // never reused
+    bool is_kept_aside = false;  // there is a second name for it
+  };
+  // What could be read of a segment.
+  struct Loaded {
+    std::string bytes;  // zeros where the disk gave none
+    SegmentHeader header;
+    std::optional<uint64_t> unreadable_at;
+    std::optional<storage::LogDamage> damage;  // of its header, or of reading it
   };
   // Appended records, in order. `starts` are their offsets: headers are finished when the
   // segment, and with it the salt, is known.
@@ -95,6 +111,14 @@ class EmbeddedLog final : public storage::Log {
               core::Rng& rng);
   core::Result<void> find_segments();
   core::Result<void> find_end();
+  core::Result<Loaded> load(const Segment& segment);
+  std::string read_what_is_there(const std::string& file, Loaded& loaded) const;
+  storage::LogDamage damage_of(const Segment& segment, const SegmentReader::Gap& gap,
+                               const core::Error& error) const;
+  void note_damage(const storage::LogDamage& damage);
+  void keep_aside(const std::string& name);
+  core::Result<void> wait_for_others(std::unique_lock<std::mutex>& lock,
+                                     std::chrono::steady_clock::time_point deadline);
   void trim(const Segment& segment, uint64_t used);
   core::Result<void> refusal() const;
   core::Result<void> commit(std::unique_lock<std::mutex>& lock);
@@ -102,13 +126,21 @@ class EmbeddedLog final : public storage::Log {
   core::Result<void> write_run(size_t begin, size_t end);
   core::Result<void> write_and_sync(std::string_view mark, std::string_view records);
   core::Result<void> start_segment(storage::LogPosition first, uint64_t bytes_min);
-  uint64_t segment_bytes() const;
+  core::Result<uint64_t> segment_bytes() const;
   core::Result<std::string> prepare_file(const std::string& content, uint64_t bytes);
   core::Result<void> fill_file(const std::string& name, core::OpenMode mode,
                                const std::string& content, uint64_t bytes);
   void close();
+  // What a replay has met so far.
+  struct Replay {
+    storage::LogPosition from = 0;
+    const Visitor& visit;
+    std::optional<int64_t> accepted_at_ms = {};  // of the last record
+    std::vector<storage::LogDamage> gaps = {};   // behind it
+  };
   core::Result<void> replay_segment(const Segment& segment, storage::LogPosition end,
-                                    storage::LogPosition from, const Visitor& visit);
+                                    Replay& replay);
+  void note_gaps(Replay& replay, std::optional<int64_t> before_ms);
   std::string path(const std::string& name) const { return options_.dir + "/" + name; }
 
   const EmbeddedLogOptions options_;
@@ -129,6 +161,7 @@ class EmbeddedLog final : public storage::Log {
   int64_t retry_at_ns_ = 0;               // when, at the earliest
   std::deque<Segment> segments_;          // oldest first; the last one is written to
   std::vector<std::string> spares_;
+  std::vector<storage::LogDamage> damage_;  // in the order of positions
 
   // Of the thread that has set committing_.
   Buffer writing_;

@@ -2,6 +2,7 @@
 
 #include "core/bytes.h"
 #include "core/crc32c.h"
+#include "core/mutation.h"
 #include "core/varint.h"
 
 #include <algorithm>
@@ -39,6 +40,28 @@ uint32_t header_crc(std::string_view header, uint32_t salt) {
   return core::crc32c(header.substr(kPayloadCrcAt, kRecordHeaderBytes - kPayloadCrcAt), salt);
 }
 
+// The salt with which a header has its checksum: CRCs can be run backwards.
+uint32_t salt_of(std::string_view header) {
+  static const std::array<uint32_t, 256> kTable = [] {
+    constexpr uint32_t kPolynomial = 0x82f6'3b78;  // Castagnoli, reflected
+    std::array<uint32_t, 256> table{};
+    for (uint32_t i = 0; i < table.size(); ++i) {
+      uint32_t value = i;
+      for (int bit = 0; bit < 8; ++bit) value = (value >> 1U) ^ ((value & 1U) * kPolynomial);
+      table[i] = value;
+    }
+    return table;
+  }();
+  uint32_t state = ~core::load_le<uint32_t>(header.substr(kCrcAt));
+  for (size_t at = kRecordHeaderBytes; at-- > kPayloadCrcAt;) {
+    // The table's entries differ in their top byte, which shows the one that was used.
+    uint32_t index = 0;
+    while (kTable[index] >> 24U != state >> 24U) ++index;
+    state = ((state ^ kTable[index]) << 8U) | (index ^ static_cast<uint8_t>(header[at]));
+  }
+  return ~state;
+}
+
 }  // namespace
 
 size_t used_size(std::string_view segment) {
@@ -67,9 +90,14 @@ Result<SegmentHeader> decode_segment_header(std::string_view segment) {
   if (magic.substr(0, kMagic.size() - 1) != kMagic.substr(0, kMagic.size() - 1)) {
     return core::fail(ErrorCode::Corruption, "not a segment of the log: bad magic at byte 0");
   }
-  if (magic.back() != kMagic.back()) {
+  const int version = static_cast<uint8_t>(magic.back());
+  if (version > kMagic.back()) {
     return core::fail(ErrorCode::Unsupported, "log version {}, this program reads version {}",
-                      static_cast<int>(magic.back()), static_cast<int>(kMagic.back()));
+                      version, static_cast<int>(kMagic.back()));
+  }
+  if (version != kMagic.back()) {
+    return core::fail(ErrorCode::Corruption, "bad segment header: version {} at byte {}", version,
+                      kMagic.size() - 1);
   }
   const auto stored = core::load_le<uint32_t>(segment.substr(kHeaderCrcAt));
   const uint32_t computed = core::crc32c(segment.substr(0, kHeaderCrcAt));
@@ -80,6 +108,24 @@ Result<SegmentHeader> decode_segment_header(std::string_view segment) {
   }
   return SegmentHeader{.first = core::load_le<LogPosition>(segment.substr(kFirstAt)),
                        .salt = core::load_le<uint32_t>(segment.substr(kSaltAt))};
+}
+
+std::optional<uint32_t> recover_salt(std::string_view segment, LogPosition first) {
+  for (uint64_t at = 0; at + kRecordHeaderBytes < segment.size(); ++at) {
+    while (is_zero_block(segment.substr(at, kZeros.size()))) at += kZeros.size() - kPositionAt;
+    if (at + kRecordHeaderBytes >= segment.size()) break;
+    const std::string_view rest = segment.substr(at);
+    const auto size = core::load_le<uint32_t>(rest.substr(kSizeAt));
+    if (size == 0 || size > rest.size() - kRecordHeaderBytes) continue;
+    // Left-overs of a former life have positions below the first.
+    if (core::load_le<LogPosition>(rest.substr(kPositionAt)) - first > segment.size()) continue;
+    if (core::load_le<uint32_t>(rest.substr(kPayloadCrcAt)) !=
+        core::crc32c(rest.substr(kRecordHeaderBytes, size))) {
+      continue;
+    }
+    return salt_of(rest);
+  }
+  return std::nullopt;
 }
 
 std::array<char, kRecordHeaderBytes> begin_record_header(std::string_view payload) {
@@ -133,7 +179,7 @@ std::optional<SegmentReader::Whole> SegmentReader::whole_at(uint64_t offset) con
   if (position - position_ > segment_.size()) return {};
 
   const std::string_view payload = rest.substr(kRecordHeaderBytes, size);
-  if (checksums_ == Checksums::Verify) {
+  if (checksums_ == Checksums::Verify && !PETREL_MUTATED("log-no-record-checksum")) {
     if (core::load_le<uint32_t>(rest.substr(kCrcAt)) != header_crc(rest, salt_)) return {};
     if (core::load_le<uint32_t>(rest.substr(kPayloadCrcAt)) != core::crc32c(payload)) return {};
   }
@@ -166,27 +212,63 @@ Result<std::optional<SegmentReader::Record>> SegmentReader::next() {
   return std::nullopt;
 }
 
+// A record's size is never zero: none begins where that field lies within zeros.
+uint64_t SegmentReader::skip_zeros(uint64_t offset) const {
+  while (offset < segment_.size() && is_zero_block(segment_.substr(offset, kZeros.size()))) {
+    offset += kZeros.size() - kPositionAt;
+  }
+  return offset;
+}
+
+// Once per segment: what lies behind one bad record lies behind the later ones or in front
+// of them.
+void SegmentReader::find_last_mark() {
+  proven_behind_ = 0;
+  for (uint64_t offset = skip_zeros(offset_); offset + kRecordHeaderBytes < segment_.size();
+       offset = skip_zeros(offset + 1)) {
+    const std::optional<Whole> whole = whole_at(offset);
+    if (!whole || whole->kind != RecordKind::Mark || durable_end(*whole) <= *proven_behind_) {
+      continue;
+    }
+    proven_behind_ = durable_end(*whole);
+    proven_behind_at_ = offset;
+  }
+}
+
 // A torn record was never acknowledged: the log ends before it. It is damage when it was
 // durable once, which a later segment, or a mark behind it, knows.
-Result<void> SegmentReader::judge_bad_record() const {
+Result<void> SegmentReader::judge_bad_record() {
   if (end_) {
     return core::fail(ErrorCode::Corruption,
                       "bad record at byte {}: record {} is missing, the segment ends with {}",
                       offset_, position_, *end_ - 1);
   }
-  for (uint64_t offset = offset_; offset + kRecordHeaderBytes < segment_.size(); ++offset) {
-    // A record's size is never zero: none begins where that field lies within zeros.
-    while (is_zero_block(segment_.substr(offset, kZeros.size()))) {
-      offset += kZeros.size() - kPositionAt;
-    }
+  if (PETREL_MUTATED("log-all-damage-is-torn")) return {};
+  if (!proven_behind_) find_last_mark();
+  if (*proven_behind_ <= position_ || proven_behind_at_ < offset_) return {};
+  return core::fail(
+      ErrorCode::Corruption,
+      "bad record at byte {}: record {} was durable, says a whole record behind it at byte {}",
+      offset_, position_, proven_behind_at_);
+}
+
+SegmentReader::Gap SegmentReader::pass_over() {
+  Gap gap{.first = position_, .end = position_, .offset = offset_};
+  for (uint64_t offset = skip_zeros(offset_); offset + kRecordHeaderBytes < segment_.size();
+       offset = skip_zeros(offset + 1)) {
     const std::optional<Whole> whole = whole_at(offset);
-    if (!whole || whole->kind != RecordKind::Mark || durable_end(*whole) <= position_) continue;
-    return core::fail(
-        ErrorCode::Corruption,
-        "bad record at byte {}: record {} was durable, says a whole record behind it at byte {}",
-        offset_, position_, offset);
+    if (!whole || (end_ && whole->position > *end_)) continue;
+    gap.end = whole->position;
+    gap.bytes = offset - offset_;
+    position_ = whole->position;
+    offset_ = offset;
+    return gap;
   }
-  return {};
+  if (end_) gap.end = *end_;
+  gap.bytes = segment_.size() - std::min<uint64_t>(offset_, segment_.size());
+  position_ = gap.end;
+  offset_ = segment_.size();
+  return gap;
 }
 
 }  // namespace tsdb

@@ -38,7 +38,11 @@ struct SegmentHeader {
 size_t used_size(std::string_view segment);
 
 std::string encode_segment_header(const SegmentHeader& header);
+// Unsupported for a version of the future, which is not damage.
 core::Result<SegmentHeader> decode_segment_header(std::string_view segment);
+// The salt of a segment with a damaged header, worked out from its first whole record
+// at or behind position `first`.
+std::optional<uint32_t> recover_salt(std::string_view segment, storage::LogPosition first);
 
 // A record's header without its own checksum, which needs the segment's salt.
 std::array<char, kRecordHeaderBytes> begin_record_header(std::string_view payload);
@@ -63,8 +67,18 @@ class SegmentReader {
   SegmentReader(std::string_view segment, const SegmentHeader& header,
                 std::optional<storage::LogPosition> end, Checksums checksums = Checksums::Verify);
 
-  // Nothing at the end. Corruption names the byte.
+  // What was passed over: the records [first, end) are missing.
+  struct Gap {
+    storage::LogPosition first = 0;
+    storage::LogPosition end = 0;
+    uint64_t offset = 0;
+    uint64_t bytes = 0;
+  };
+
+  // Nothing at the end. Corruption names the byte; go on with pass_over().
   core::Result<std::optional<Record>> next();
+  // Goes to the next whole record, or to the end when there is none.
+  Gap pass_over();
 
   storage::LogPosition position() const { return position_; }  // of the record to come
   uint64_t offset() const { return offset_; }                  // where it begins
@@ -80,7 +94,10 @@ class SegmentReader {
   };
   std::optional<Whole> whole_at(uint64_t offset) const;
   static storage::LogPosition durable_end(const Whole& mark);
-  core::Result<void> judge_bad_record() const;
+  // The next offset from `offset` on at which a record can begin.
+  uint64_t skip_zeros(uint64_t offset) const;
+  void find_last_mark();
+  core::Result<void> judge_bad_record();
 
   const std::string_view segment_;
   const uint32_t salt_;
@@ -89,6 +106,9 @@ class SegmentReader {
   uint64_t offset_ = kSegmentHeaderBytes;
   storage::LogPosition position_;
   storage::LogPosition proven_end_;
+  // What the marks behind the first bad record prove at most, once it was asked for.
+  std::optional<storage::LogPosition> proven_behind_;
+  uint64_t proven_behind_at_ = 0;  // offset of that mark
 };
 
 }  // namespace tsdb

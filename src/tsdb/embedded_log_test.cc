@@ -268,18 +268,32 @@ std::string five_records(Bench& bench, bool closed) {
   return bytes;
 }
 
-Result<size_t> replayed_count(const std::string& bytes) {
+const std::string kFirstSegment = "data/log/00000000000000000000.log";
+
+// The damage that opening and replaying a log of this one segment finds; `count` gets the
+// number of records that are left.
+Result<std::vector<storage::LogDamage>> damage_in(const std::string& bytes, size_t& count) {
   Bench bench;
-  const std::string path = "data/log/00000000000000000000.log";
   REQUIRE(bench.files.create_dirs("data/log"));
-  REQUIRE(bench.files.write_file_atomically(path, bytes));
+  REQUIRE(bench.files.write_file_atomically(kFirstSegment, bytes));
   const std::unique_ptr<EmbeddedLog> log =
       TRY(EmbeddedLog::open(bench.options, bench.files, bench.clock, bench.rng));
-  const auto replayed = TRY(storage::testing::replay_all(*log));
-  return replayed.size();
+  count = TRY(storage::testing::replay_all(*log)).size();
+  CHECK(log->writable());
+  CHECK(bench.files.exists(kFirstSegment + ".damaged") == !log->damage().empty());
+  return log->damage();
 }
 
-TEST_CASE("any flipped bit of a closed log is corruption that names file and byte") {
+// Of a log that is expected to be without damage.
+Result<size_t> replayed_count(const std::string& bytes) {
+  size_t count = 0;
+  const std::vector<storage::LogDamage> damage = TRY(damage_in(bytes, count));
+  if (!damage.empty()) return core::fail(ErrorCode::Corruption, "{}", damage[0].what);
+  return count;
+}
+
+TEST_CASE(
+    "any flipped bit of a closed log is told with file and byte, and costs one record at most") {
   Bench bench;
   const std::string bytes = five_records(bench, true);
   REQUIRE(*replayed_count(bytes) == 5);
@@ -288,12 +302,51 @@ TEST_CASE("any flipped bit of a closed log is corruption that names file and byt
     CAPTURE(bit);
     std::string flipped = bytes;
     flipped[bit / 8] = static_cast<char>(flipped[bit / 8] ^ (1 << (bit % 8)));
-    const auto count = replayed_count(flipped);
-    REQUIRE(!count);
-    const bool is_version = bit / 8 == 7;
-    CHECK(count.error().code == (is_version ? ErrorCode::Unsupported : ErrorCode::Corruption));
-    CHECK(count.error().message.find("data/log/00000000000000000000.log") != std::string::npos);
+    size_t count = 0;
+    const auto damage = damage_in(flipped, count);
+    if (bit / 8 == 7 && bit % 8 != 0) {  // a version of the future
+      REQUIRE(!damage);
+      CHECK(damage.error().code == ErrorCode::Unsupported);
+      CHECK(damage.error().message.find(kFirstSegment) != std::string::npos);
+      continue;
+    }
+    REQUIRE(damage);
+    REQUIRE(damage->size() == 1);
+    CHECK(damage->front().file == kFirstSegment);
+    CHECK(damage->front().offset <= bit / 8);
+    CHECK(damage->front().lost() <= 1);
+    CHECK(count == 5 - damage->front().lost());
   }
+}
+
+TEST_CASE("what a damaged segment header says is worked out from the records") {
+  Bench bench;
+  const std::string bytes = five_records(bench, true);
+  for (const size_t begin : {0, 8, 16, 20}) {
+    CAPTURE(begin);
+    std::string broken = bytes;
+    std::fill_n(broken.begin() + static_cast<ptrdiff_t>(begin), 24 - begin, '\0');
+    size_t count = 0;
+    const auto damage = damage_in(broken, count);
+    REQUIRE(damage);
+    REQUIRE(damage->size() == 1);
+    CHECK(damage->front().lost() == 0);
+    CHECK(count == 5);
+  }
+}
+
+TEST_CASE("a segment of which nothing can be read is kept, and the log goes on behind it") {
+  Bench bench;
+  REQUIRE(bench.files.create_dirs("data/log"));
+  REQUIRE(bench.files.write_file_atomically(kFirstSegment, std::string(500, 'x')));
+  auto log = bench.open();
+  append_durable(*log, small_batch(1));
+  CHECK(storage::testing::replay_all(*log, 1)->size() == 1);
+  REQUIRE(log->damage().size() == 2);  // the header, and what followed
+  CHECK(!log->damage()[1].end_is_known);
+  CHECK(log->damage()[1].lost() == 1);
+  CHECK(*bench.files.read_file(kFirstSegment) == std::string(500, 'x'));
+  CHECK(bench.files.exists(kFirstSegment + ".damaged"));
 }
 
 TEST_CASE("a log cut anywhere ends before the record that was cut") {
@@ -345,26 +398,120 @@ TEST_CASE("an acknowledged record of which only zeros are left is corruption") {
     std::string bytes = *bench.files.read_file(only_segment(bench.files));
     const size_t first = bytes.find("xxx") - 50;
     std::fill_n(bytes.begin() + static_cast<ptrdiff_t>(first), size + 50, '\0');
-    const auto count = replayed_count(bytes);
-    REQUIRE(!count);
-    CHECK(count.error().code == ErrorCode::Corruption);
+    size_t count = 0;
+    const auto damage = damage_in(bytes, count);
+    REQUIRE(damage);
+    REQUIRE(damage->size() == 1);
+    CHECK(damage->front().lost() == 1);
+    CHECK(count == 1);
   }
 }
 
-TEST_CASE("a missing segment in the middle is corruption") {
+TEST_CASE("a missing segment in the middle is a gap between its neighbours") {
   Bench bench;
   bench.options.segment_bytes = 512;
   auto log = bench.open();
-  for (int i = 0; i < 50; ++i) append_durable(*log, small_batch(i));
+  for (int i = 0; i < 50; ++i) append_durable(*log, small_batch(1000 + i));
   REQUIRE(log->segment_count() > 3);
   log.reset();
-  const auto names = bench.files.list("data/log");
-  REQUIRE(bench.files.remove("data/log/" + (*names)[1]));
+  const auto names = *bench.files.list("data/log");
+  REQUIRE(bench.files.remove("data/log/" + names[1]));
+  const LogPosition first = std::stoull(names[1]);
+  const LogPosition end = std::stoull(names[2]);
   log = bench.open();
-  const auto replayed = storage::testing::replay_all(*log);
-  REQUIRE(!replayed);
-  CHECK(replayed.error().code == ErrorCode::Corruption);
-  CHECK(replayed.error().message.find((*names)[0]) != std::string::npos);
+  std::vector<LogPosition> positions;
+  REQUIRE(log->replay(0, [&](LogPosition position, const storage::LogBatch& batch) -> Result<void> {
+    CHECK(batch.accepted_at_ms == static_cast<int64_t>(1000 + position));
+    positions.push_back(position);
+    return {};
+  }));
+  CHECK(positions.size() == 50 - (end - first));
+  REQUIRE(log->damage().size() == 1);
+  const storage::LogDamage damage = log->damage()[0];
+  CHECK(damage.first == first);
+  CHECK(damage.end == end);
+  CHECK(damage.file == "data/log/" + names[0]);
+  CHECK(*damage.accepted_after_ms == static_cast<int64_t>(1000 + first - 1));
+  CHECK(*damage.accepted_before_ms == static_cast<int64_t>(1000 + end));
+  // Found again, told once.
+  REQUIRE(storage::testing::replay_all(*log, end));
+  CHECK(log->damage().size() == 1);
+}
+
+TEST_CASE("any damage of any segment costs what lies in it only, and truncation keeps its file") {
+  for (uint64_t seed = 0; seed < 200; ++seed) {
+    CAPTURE(seed);
+    Bench bench({.seed = seed});
+    core::SeededRng rng(seed);
+    bench.options.segment_bytes = 512;
+    auto log = bench.open();
+    for (int i = 0; i < 60; ++i) append_durable(*log, small_batch(i));
+    log.reset();
+    const auto names = *bench.files.list("data/log");
+    const size_t victim = rng.below(names.size() - 1);
+    const std::string file = "data/log/" + names[victim];
+    std::string bytes = *bench.files.read_file(file);
+    const size_t at = rng.below(bytes.size());
+    switch (rng.below(3)) {
+      case 0:
+        bytes.resize(at);
+        break;
+      case 1:
+        bytes.replace(at, std::min<size_t>(100, bytes.size() - at), std::string(100, '\xa5'));
+        break;
+      default:
+        bytes.erase(at, 7);
+    }
+    if (bytes.size() > 7 && static_cast<uint8_t>(bytes[7]) > 1) continue;
+    REQUIRE(bench.files.write_file_atomically(file, bytes));
+    const LogPosition first = std::stoull(names[victim]);
+    const LogPosition end = std::stoull(names[victim + 1]);
+
+    log = bench.open();
+    uint64_t whole = 0;
+    REQUIRE(
+        log->replay(0, [&](LogPosition position, const storage::LogBatch& batch) -> Result<void> {
+          CHECK(batch.accepted_at_ms == static_cast<int64_t>(position));
+          ++whole;
+          return {};
+        }));
+    uint64_t lost = 0;
+    for (const storage::LogDamage& damage : log->damage()) {
+      CHECK(damage.file == file);
+      CHECK(damage.first >= first);
+      CHECK(damage.end <= end);
+      lost += damage.lost();
+    }
+    CHECK(whole + lost == 60);
+    const bool is_damaged = !log->damage().empty();
+    append_durable(*log, small_batch(60));
+    REQUIRE(log->truncate_before(60));
+    CHECK(bench.files.exists(file + ".damaged") == is_damaged);
+    if (is_damaged) CHECK(*bench.files.read_file(file + ".damaged") == bytes);
+  }
+}
+
+TEST_CASE("no segment is made of what is reserved of the disk") {
+  Bench bench({.capacity_bytes = 8 << 20});
+  bench.options.segment_bytes = 64 << 20;
+  bench.options.reserve_bytes = 2 << 20;
+  bench.options.spare_segments_max = 0;
+  const auto log = bench.open();
+  OwnedBatch batch = small_batch(0);
+  batch.metadata[0].help.assign(50'000, 'x');
+  Result<LogPosition> position = 0U;
+  Result<void> durable;
+  while (position && durable) {
+    position = log->append(batch.view());
+    if (position) durable = log->wait_durable(*position);
+  }
+  const core::Error error = position ? durable.error() : position.error();
+  CHECK(error.code == ErrorCode::Unavailable);
+  CHECK(error.message.find("reserved") != std::string::npos);
+  CHECK(bench.files.disk_space("data")->available_bytes >= bench.options.reserve_bytes);
+  bench.files.set_capacity(16 << 20);
+  bench.clock.advance_ms(1000);
+  append_durable(*log, small_batch(1));
 }
 
 }  // namespace
