@@ -201,19 +201,3 @@ def test_a_full_disk_refuses_writes_loses_nothing_and_recovers_by_itself(petrel,
     server.kill()
     server.start()
     assert server.value("during", at_ms / 1000) == 2.5
-
-
-def test_damage_in_the_log_stops_the_start_with_file_and_byte(petrel, tmp_path):
-    folder = tmp_path / "petrel"
-    server = petrel(*QUIET, folder=folder)
-    for number in range(10):
-        assert write_one(server, f"m{number}").status in (200, 204)
-    server.kill()
-    segment = max((folder / "data/log").glob("*.log"), key=lambda path: path.stat().st_blocks)
-    content = bytearray(segment.read_bytes())
-    content[200] ^= 0x40
-    segment.write_bytes(content)
-    server.start(wait=False)
-    assert server.process.wait(20) > 0
-    assert str(segment.relative_to(folder)) in server.log()
-    assert "bad record at byte" in server.log()

@@ -343,7 +343,9 @@ Result<void> EmbeddedLog::find_end() {
     // something but no whole record had some. The next segment must not take its name.
     const bool found_none = found_end_ == newest.first &&
                             (used > kSegmentHeaderBytes || loaded.unreadable_at.has_value());
-    if (found_none || loaded.unreadable_at.value_or(0) > reader.offset()) {
+    const bool is_end_unknown = found_none || loaded.unreadable_at.value_or(0) > reader.offset();
+    if (!is_end_unknown || loaded.damage->offset != reader.offset()) note_damage(*loaded.damage);
+    if (is_end_unknown) {
       storage::LogDamage rest = *loaded.damage;
       rest.first = found_end_;
       if (unproven_.size() == 0) ++found_end_;
@@ -352,7 +354,6 @@ Result<void> EmbeddedLog::find_end() {
       rest.offset = reader.offset();
       note_damage(rest);
     }
-    note_damage(*loaded.damage);
   }
   // Torn bytes stay, for whoever wants to look at them.
   if (!is_damaged) trim(newest, std::max<uint64_t>(reader.offset(), used));
@@ -663,6 +664,11 @@ Result<void> EmbeddedLog::writable() const {
   if (failed_) return unavailable(*failed_);
   if (stalled_) return unavailable(*stalled_);
   return {};
+}
+
+bool EmbeddedLog::has_failed() const {
+  const std::lock_guard lock(mutex_);
+  return failed_.has_value();
 }
 
 uint64_t EmbeddedLog::segment_count() const {

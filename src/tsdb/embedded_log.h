@@ -76,6 +76,8 @@ class EmbeddedLog final : public storage::Log {
 
   // Why appends are refused, if they are.
   core::Result<void> writable() const;
+  // Whether that is for good, until the log is opened again.
+  bool has_failed() const;
   uint64_t segment_count() const;
 
  private:

@@ -144,12 +144,13 @@ Result<std::unique_ptr<Engine>> Engine::create(EngineOptions options, EngineDeps
   }
   if (lock == nullptr) lock = TRY(lock_data_dir(deps.files, options.data_dir));
   auto impl = std::make_unique<Impl>(std::move(options), deps, std::move(lock));
-  impl->manifest = TRY(Manifest::load(impl->files, impl->options.data_dir));
+  TRY(impl->load_manifest_file());
   TRY(impl->files.create_dirs(impl->blocks_dir()));
   // A manifest that was renamed but not synced before a kill can be read now and be gone
   // after a power failure: what it replaced must not be removed yet.
   Result<void> cleaned = impl->files.sync_dir(impl->options.data_dir);
-  if (cleaned) cleaned = impl->remove_leftovers();
+  // What a recovered manifest does not name was kept aside; nothing else goes.
+  if (cleaned && !impl->is_manifest_recovered) cleaned = impl->remove_leftovers();
   if (!cleaned) core::log_warn("tsdb", "cannot clean up", {{"err", cleaned.error().message}});
   TRY(impl->open_blocks());
   impl->progress.end = impl->log.high();
@@ -181,6 +182,7 @@ Result<void> Engine::recover() {
   const auto visit = [&](LogPosition position, const storage::LogBatch& batch) -> Result<void> {
     Tenant& tenant = impl.tenant_for(std::string(batch.tenant));
     const uint64_t dropped = tenant.head.replay(position, batch);
+    impl.note_dropped(batch, dropped);
     for (const storage::LogSeries& one : batch.series) {
       if (one.id < kOwnIdEnd) next_id = std::max(next_id, one.id + 1);
     }
@@ -219,9 +221,8 @@ Result<void> Engine::recover() {
     core::counter("petrel_tsdb_replay_dropped_samples_total",
                   "Samples of the log whose series nothing introduces.")
         .add(static_cast<double>(impl.progress.dropped_samples));
-    core::log_error("tsdb", "the log has samples of unknown series",
-                    {{"samples", impl.progress.dropped_samples}});
   }
+  impl.note_incomplete(impl.progress.dropped_samples);
   impl.ready = true;
   return {};
 }
@@ -276,7 +277,11 @@ Result<std::unique_ptr<storage::SeriesSet>> Engine::select(
   TRY(impl_->check_ready());
   const Tenant* tenant = impl_->find_tenant(request.tenant);
   if (tenant == nullptr) tenant = &impl_->empty_tenant;
-  return select_series(impl_->hasher, ReadView(*tenant), request);
+  std::unique_ptr<storage::SeriesSet> set =
+      TRY(select_series(impl_->hasher, ReadView(*tenant), request));
+  if (impl_->incomplete == nullptr) return set;
+  return with_warnings(std::move(set),
+                       warnings_for(*impl_->incomplete, request.tenant, request.range));
 }
 
 namespace {

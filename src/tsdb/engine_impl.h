@@ -10,6 +10,7 @@
 #include "tsdb/trusted_clock.h"
 
 #include <atomic>
+#include <limits>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -20,6 +21,9 @@
 #include <vector>
 
 namespace tsdb {
+
+struct SeriesSnapshotVisitor;
+inline constexpr std::string_view kSnapshotPrefix = "series_snapshot-";
 
 class Block;
 class BlockCache;
@@ -94,10 +98,18 @@ struct Engine::Impl {
   std::string blocks_dir() const { return options.data_dir + "/blocks"; }
   std::string snapshot_path(uint64_t number) const;
 
+  // engine_recovery.cc
+  core::Result<void> load_manifest_file();
+  core::Result<void> store_first_manifest();
+  core::Result<bool> read_snapshot(const std::string& path, const SeriesSnapshotVisitor& visitor);
+  core::Result<void> load_snapshot();
+  std::string older_snapshot() const;
+  void note_dropped(const storage::LogBatch& batch, uint64_t samples);
+  void note_incomplete(uint64_t dropped_samples);
+
   // engine_maintain.cc
   core::Result<void> open_blocks();
   core::Result<void> remove_leftovers();
-  core::Result<void> load_snapshot();
   core::Result<MaintainReport> maintain(bool everything);
   core::Result<void> flush_tenant(Tenant& tenant, bool everything);
   core::Result<void> flush_range(Tenant& tenant, model::TimeRange range);
@@ -138,6 +150,19 @@ struct Engine::Impl {
 
   mutable std::shared_mutex tenants_mutex;
   std::map<model::TenantId, std::unique_ptr<Tenant>, std::less<>> tenants;  // only ever grows
+
+  // Set in recover(), before `ready`; null when nothing is known to be missing.
+  std::shared_ptr<const IncompleteList> incomplete;
+  bool is_manifest_recovered = false;
+  bool is_manifest_stored = false;  // protected by maintain_mutex after create()
+  // Samples of the log whose series nothing introduces; of the replay.
+  struct Dropped {
+    std::set<std::string> tenants;
+    std::set<uint64_t> ids;  // some of them
+    int64_t first_ms = std::numeric_limits<int64_t>::max();
+    int64_t last_ms = std::numeric_limits<int64_t>::min();
+  };
+  Dropped dropped;
 
   std::mutex maintain_mutex;   // one step at a time
   Manifest manifest;           // protected by maintain_mutex after recover()

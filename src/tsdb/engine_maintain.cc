@@ -24,7 +24,6 @@ using storage::LogPosition;
 
 namespace {
 
-constexpr std::string_view kSnapshotPrefix = "series_snapshot-";
 constexpr size_t kSliceSize = 256;  // series captured per hold of the head's data lock
 // Ranges flushed per tenant and step: a step stays short, the next one goes on.
 constexpr int kRangesPerStep = 16;
@@ -141,11 +140,13 @@ Result<void> Engine::Impl::remove_leftovers() {
     TRY(files.remove(blocks_dir() + "/" + name));
   }
   const std::vector<std::string> others = TRY(files.list(options.data_dir));
+  // The snapshot before the one that counts stays: most of what damage takes of one is in
+  // the other.
+  const std::string older = older_snapshot();
   for (const std::string& name : others) {
     const std::string path = options.data_dir + "/" + name;
-    if (!name.starts_with(kSnapshotPrefix) || path == snapshot_path(manifest.snapshot_number)) {
-      continue;
-    }
+    if (!name.starts_with(kSnapshotPrefix) || name.ends_with(".damaged")) continue;
+    if (path == snapshot_path(manifest.snapshot_number) || path == older) continue;
     TRY(files.remove(path));
   }
   return {};
@@ -173,36 +174,12 @@ Result<void> Engine::Impl::open_blocks() {
   return {};
 }
 
-Result<void> Engine::Impl::load_snapshot() {
-  if (manifest.snapshot_number == 0) return {};
-  const std::string path = snapshot_path(manifest.snapshot_number);
-  const std::unique_ptr<core::File> file = TRY(files.open(path, core::OpenMode::Read));
-  uint64_t next_id = next_series_id;
-  const auto head_of = [&](std::string_view tenant) -> Head& {
-    return tenant_for(std::string(tenant)).head;
-  };
-  SeriesSnapshotVisitor visitor;
-  visitor.series = [&](std::string_view tenant, uint64_t id, std::string_view labels) {
-    head_of(tenant).restore_series(id, labels);
-    next_id = std::max(next_id, id + 1);
-  };
-  visitor.metadata = [&](std::string_view tenant, const model::Metadata& metadata) {
-    head_of(tenant).restore_metadata(metadata);
-  };
-  visitor.exemplar = [&](std::string_view tenant, std::string_view labels,
-                         const model::Exemplar& exemplar) {
-    head_of(tenant).restore_exemplar(labels, exemplar);
-  };
-  TRY(read_series_snapshot(*file, visitor).context("{}", path));
-  next_series_id = next_id;
-  return {};
-}
-
 Result<MaintainReport> Engine::Impl::maintain(bool everything) {
   const std::lock_guard step(maintain_mutex);
   MaintainReport report;
   flushed.clear();
   const auto run = [&]() -> Result<void> {
+    TRY(store_first_manifest());
     for (Tenant* tenant : all_tenants()) {
       TRY(flush_tenant(*tenant, everything).context("flush tenant {}", tenant->head.tenant()));
     }

@@ -1,6 +1,9 @@
 #include "tsdb/manifest.h"
 
 #include "core/crc32c.h"
+#include "core/log.h"
+#include "core/metrics.h"
+#include "core/mutation.h"
 
 #include <charconv>
 #include <optional>
@@ -139,8 +142,38 @@ bool decode_line(std::string_view line, int version, Manifest& manifest) {
     good = decode_block(line, version, manifest.blocks.emplace_back());
   } else if (key == "tombstone" && version > 1) {
     good = decode_tombstone(line, manifest.tombstones.emplace_back());
+  } else if (key == "incomplete" && version > 1) {
+    Incomplete& one = manifest.incomplete.emplace_back();
+    good = take_tenant(line, one.tenant) &&
+           take_numbers(line, one.range.start_ms, one.range.end_ms) &&
+           unescape(take_word(line), one.key) && unescape(take_word(line), one.text);
+    if (one.tenant == "/") one.tenant.clear();
   }
   return good && line.empty();
+}
+
+// As FileSystem::write_file_atomically(), and leaves nothing behind when it fails early.
+Result<void> replace_file(core::FileSystem& files, const std::string& data_dir,
+                          const std::string& path, std::string_view text) {
+  const std::string temporary = PETREL_MUTATED("manifest-in-place") ? path : path + ".tmp";
+  const auto write = [&]() -> Result<void> {
+    const std::unique_ptr<core::File> file =
+        TRY(files.open(temporary, core::OpenMode::CreateOrTruncate));
+    TRY(file->write_at(0, text));
+    if (PETREL_MUTATED("manifest-no-sync")) return {};
+    return file->sync();
+  };
+  if (Result<void> written = write(); !written) {
+    (void)files.remove(temporary);
+    return written;
+  }
+  if (PETREL_MUTATED("manifest-in-place")) return {};
+  if (Result<void> renamed = files.rename(temporary, path); !renamed) {
+    (void)files.remove(temporary);
+    return renamed;
+  }
+  if (PETREL_MUTATED("manifest-no-dir-sync")) return {};
+  return files.sync_dir(data_dir);
 }
 
 }  // namespace
@@ -172,13 +205,24 @@ std::string Manifest::encode() const {
     }
     text.push_back('\n');
   }
+  for (const Incomplete& one : incomplete) {
+    text += fmt::format("incomplete {} {} {} ", one.tenant.empty() ? "/" : one.tenant,
+                        one.range.start_ms, one.range.end_ms);
+    append_escaped(text, one.key);
+    text.push_back(' ');
+    append_escaped(text, one.text);
+    text.push_back('\n');
+  }
   text += fmt::format("crc {:08x}\n", core::crc32c(text));
   return text;
 }
 
 Result<Manifest> Manifest::decode(std::string_view text) {
   const size_t crc_at = text.rfind("crc ");
-  if (crc_at == std::string_view::npos ||
+  if (crc_at == std::string_view::npos) {
+    return core::fail(ErrorCode::Corruption, "manifest of {} bytes: no checksum", text.size());
+  }
+  if (!PETREL_MUTATED("manifest-no-checksum") &&
       text.substr(crc_at) != fmt::format("crc {:08x}\n", core::crc32c(text.substr(0, crc_at)))) {
     return core::fail(ErrorCode::Corruption, "manifest of {} bytes: bad checksum", text.size());
   }
@@ -220,7 +264,18 @@ Result<Manifest> Manifest::load(core::FileSystem& files, const std::string& data
 }
 
 Result<void> Manifest::store(core::FileSystem& files, const std::string& data_dir) const {
-  return files.write_file_atomically(path_in(data_dir), encode());
+  static core::Counter& copy_failures = core::counter(
+      "petrel_tsdb_manifest_copy_failures_total", "Copies of the manifest that were not stored.");
+  const std::string text = encode();
+  TRY(replace_file(files, data_dir, path_in(data_dir), text));
+  // What counts has happened: a copy that is missing or old is only less help.
+  if (const Result<void> copied = replace_file(files, data_dir, copy_path_in(data_dir), text);
+      !copied) {
+    copy_failures.add();
+    core::log_warn("tsdb", "the copy of the manifest is not stored",
+                   {{"error", copied.error().message}});
+  }
+  return {};
 }
 
 }  // namespace tsdb

@@ -10,6 +10,7 @@
 #include "model/matcher.h"
 #include "model/time_range.h"
 #include "storage/log.h"
+#include "tsdb/incomplete.h"
 
 #include <cstdint>
 #include <limits>
@@ -66,14 +67,20 @@ struct Manifest {
   std::map<std::string, Closed> closed;  // by tenant
   std::vector<BlockMeta> blocks;
   std::vector<Tombstone> tombstones;
+  IncompleteList incomplete;
 
   std::string encode() const;
   // Reads versions 1 and 2.
   static core::Result<Manifest> decode(std::string_view text);
 
   static std::string path_in(const std::string& data_dir) { return data_dir + "/manifest"; }
-  // A directory without a manifest is a new one.
+  static std::string copy_path_in(const std::string& data_dir) {
+    return data_dir + "/manifest.copy";
+  }
+  // A directory without a manifest is a new one. For tools; the engine asks
+  // load_manifest(), which can do without (manifest_recovery.h).
   static core::Result<Manifest> load(core::FileSystem& files, const std::string& data_dir);
+  // Atomic. Then stores the copy, too, which counts when the manifest cannot be read.
   core::Result<void> store(core::FileSystem& files, const std::string& data_dir) const;
 };
 

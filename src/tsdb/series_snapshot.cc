@@ -2,8 +2,11 @@
 
 #include "core/bytes.h"
 #include "core/crc32c.h"
+#include "core/mutation.h"
 #include "core/varint.h"
 #include "tsdb/block_format.h"
+
+#include <optional>
 
 namespace tsdb {
 
@@ -120,6 +123,7 @@ Result<void> SeriesSnapshotWriter::write_frame() {
 Result<void> SeriesSnapshotWriter::finish() {
   if (!entries_.empty()) TRY(write_frame());
   TRY(file_->write_at(offset_, std::string(kFrameHeaderSize, '\0')));
+  if (PETREL_MUTATED("snapshot-no-sync")) return {};
   return file_->sync();
 }
 
@@ -154,31 +158,102 @@ Result<void> read_snapshot_entries(std::string_view entries, const SeriesSnapsho
   return {};
 }
 
-Result<void> read_series_snapshot(const core::File& file, const SeriesSnapshotVisitor& visitor) {
-  const std::string magic = TRY(file.read_at(0, kMagic.size()));
-  if (magic != kMagic) return core::fail(ErrorCode::Corruption, "not a series snapshot, version 1");
+namespace {
+
+struct Frame {
+  uint64_t stored_size = 0;
+  uint64_t raw_size = 0;
+  uint32_t crc = 0;
+  bool is_end() const { return stored_size == 0; }
+};
+
+std::optional<Frame> frame_header(std::string_view bytes) {
+  if (bytes.size() < kFrameHeaderSize) return std::nullopt;
+  const Frame frame{.stored_size = core::load_le<uint32_t>(bytes),
+                    .raw_size = core::load_le<uint32_t>(bytes.substr(4)),
+                    .crc = core::load_le<uint32_t>(bytes.substr(8))};
+  if (frame.is_end())
+    return frame.raw_size == 0 && frame.crc == 0 ? std::optional(frame) : std::nullopt;
+  if (frame.raw_size > kFrameRawSizeMax || frame.stored_size > frame.raw_size) return std::nullopt;
+  return frame;
+}
+
+// The entries of the frame at `offset`.
+Result<std::string> read_frame(const core::File& file, uint64_t offset, const Frame& frame) {
+  const std::string stored = TRY(file.read_at(offset + kFrameHeaderSize, frame.stored_size));
+  if (stored.size() != frame.stored_size) {
+    return core::fail(ErrorCode::Corruption, "frame at byte {} is cut short", offset);
+  }
+  if (core::crc32c(stored) != frame.crc && !PETREL_MUTATED("snapshot-no-checksum")) {
+    return core::fail(ErrorCode::Corruption, "frame at byte {}: bad checksum", offset);
+  }
+  return decompress(stored, frame.raw_size).context("frame at byte {}", offset);
+}
+
+// Where the next whole frame begins, or the size of the file. A frame begins with what
+// zstd does, or is as large as its content, which begins with a tenant: that leaves few
+// places whose checksum has to be computed.
+uint64_t find_frame(const core::File& file, uint64_t from, uint64_t size) {
+  constexpr uint64_t kWindow = 64 << 10;
+  constexpr std::string_view kZstdMagic = "\x28\xb5\x2f\xfd";
+  constexpr size_t kNeeded = kFrameHeaderSize + kZstdMagic.size();
+  for (uint64_t at = from; at < size; at += kWindow) {
+    const Result<std::string> read = file.read_at(at, kWindow + kNeeded);
+    if (!read) continue;  // the disk cannot give this part
+    const std::string_view bytes = *read;
+    for (uint64_t i = 0; i < kWindow && i + kNeeded <= bytes.size(); ++i) {
+      const std::optional<Frame> frame = frame_header(bytes.substr(i));
+      if (!frame || frame->is_end()) continue;
+      const std::string_view content = bytes.substr(i + kFrameHeaderSize);
+      const bool fits = frame->stored_size == frame->raw_size ? content.front() == kTenantEntry
+                                                              : content.starts_with(kZstdMagic);
+      if (fits && read_frame(file, at + i, *frame)) return at + i;
+    }
+  }
+  return size;
+}
+
+}  // namespace
+
+Result<std::vector<SnapshotDamage>> read_series_snapshot(const core::File& file,
+                                                         const SeriesSnapshotVisitor& visitor) {
+  std::vector<SnapshotDamage> damage;
+  Result<std::string> magic = file.read_at(0, kMagic.size());
+  const std::string_view name = kMagic.substr(0, kMagic.size() - 1);
+  if (magic && magic->size() == kMagic.size() && magic->starts_with(name) &&
+      magic->back() > kMagic.back()) {
+    return core::fail(ErrorCode::Unsupported,
+                      "series snapshot of version {}, this program reads version {}",
+                      static_cast<int>(magic->back()), static_cast<int>(kMagic.back()));
+  }
+  if (!magic || *magic != kMagic) {
+    damage.push_back({0, magic ? "not a series snapshot, version 1" : magic.error().message});
+  }
+  const uint64_t size = TRY(file.size());
   uint64_t offset = kMagic.size();
   while (true) {
-    const std::string header = TRY(file.read_at(offset, kFrameHeaderSize));
-    if (header.size() != kFrameHeaderSize) {
-      return core::fail(ErrorCode::Corruption, "snapshot ends at {} without its end", offset);
+    const Result<std::string> header = file.read_at(offset, kFrameHeaderSize);
+    const std::optional<Frame> frame = header ? frame_header(*header) : std::nullopt;
+    if (frame && frame->is_end() && offset + kFrameHeaderSize == size) return damage;
+    Result<void> done =
+        core::fail(ErrorCode::Corruption, "no frame at byte {} of {}", offset, size);
+    if (!header) {
+      done = tl::unexpected(header.error());
+    } else if (frame && !frame->is_end()) {
+      const Result<std::string> entries = read_frame(file, offset, *frame);
+      if (entries) {
+        done = read_snapshot_entries(*entries, visitor).context("frame at byte {}", offset);
+      } else {
+        done = tl::unexpected(entries.error());
+      }
     }
-    const auto stored_size = core::load_le<uint32_t>(header);
-    const auto raw_size = core::load_le<uint32_t>(std::string_view(header).substr(4));
-    const auto crc = core::load_le<uint32_t>(std::string_view(header).substr(8));
-    if (stored_size == 0) return {};
-    if (raw_size > kFrameRawSizeMax || stored_size > raw_size) {
-      return core::fail(ErrorCode::Corruption, "snapshot frame at {} says {} bytes", offset,
-                        raw_size);
+    if (done) {
+      offset += kFrameHeaderSize + frame->stored_size;
+      continue;
     }
-    const std::string stored = TRY(file.read_at(offset + kFrameHeaderSize, stored_size));
-    if (stored.size() != stored_size || core::crc32c(stored) != crc) {
-      return core::fail(ErrorCode::Corruption, "snapshot frame at {}: bad checksum", offset);
-    }
-    const std::string entries =
-        TRY(decompress(stored, raw_size).context("snapshot frame at {}", offset));
-    TRY(read_snapshot_entries(entries, visitor));
-    offset += kFrameHeaderSize + stored_size;
+    damage.push_back({offset, done.error().message});
+    offset = find_frame(file, offset + 1, size);
+    if (offset >= size) return damage;
   }
 }
 

@@ -13,6 +13,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace tsdb {
 
@@ -48,9 +49,16 @@ struct SeriesSnapshotVisitor {
       exemplar;
 };
 
-// Corruption unless the file is whole: a snapshot is synced before a manifest names it.
-core::Result<void> read_series_snapshot(const core::File& file,
-                                        const SeriesSnapshotVisitor& visitor);
+struct SnapshotDamage {
+  uint64_t offset = 0;
+  std::string what;
+};
+
+// What is damaged is passed over and told; every frame can be read alone. A file without
+// its end is damaged: a snapshot is synced before a manifest names it. Unsupported for a
+// version of the future.
+core::Result<std::vector<SnapshotDamage>> read_series_snapshot(
+    const core::File& file, const SeriesSnapshotVisitor& visitor);
 // One frame's entries, as written by the writer and decompressed.
 core::Result<void> read_snapshot_entries(std::string_view entries,
                                          const SeriesSnapshotVisitor& visitor);

@@ -1,0 +1,268 @@
+// What the engine makes of damaged files: it starts, serves what is whole, and says what
+// is missing.
+
+#include "core/log.h"
+#include "tsdb/testing/world.h"
+
+#include <numeric>
+
+namespace tsdb {
+
+using namespace testing;  // NOLINT(google-build-using-namespace)
+
+namespace {
+
+// Damage is meant; its log lines would drown the result.
+struct QuietLog {
+  QuietLog() { core::set_log_level(static_cast<core::LogLevel>(99)); }
+  ~QuietLog() { core::set_log_level(core::LogLevel::Info); }
+};
+
+// A series per name, a sample per minute, each its own record of the log.
+void fill(World& world, int minutes, const std::vector<std::string>& names) {
+  const int64_t begin = world.clock_.now_ms();
+  for (int i = 0; i < minutes; ++i) {
+    for (const std::string& name : names) world.append(name, begin + i * kMinute, i);
+    world.clock_.advance_ms(kMinute);
+  }
+}
+
+std::string newest_log_file(World& world) {
+  std::string newest;
+  const std::vector<std::string> names1 = *world.files_.list("data/wal");
+  for (const std::string& name : names1) {
+    if (!name.ends_with(".log")) continue;
+    const auto bytes = *world.files_.read_file("data/wal/" + name);
+    if (std::count(bytes.begin() + 100, bytes.end(), '\0') + 200 < std::ssize(bytes)) newest = name;
+  }
+  return "data/wal/" + newest;
+}
+
+void overwrite(World& world, const std::string& path, const std::string& bytes) {
+  REQUIRE(world.files_.write_file_atomically(path, bytes));
+}
+
+size_t sample_count(const std::map<std::string, World::Samples>& all) {
+  size_t count = 0;
+  for (const auto& [labels, samples] : all) count += samples.size();
+  return count;
+}
+
+}  // namespace
+
+TEST_CASE("a damaged record of the log costs its samples, and queries of their time say so") {
+  const QuietLog quiet;
+  World world(LogKind::Embedded);
+  fill(world, 120, {"m"});
+  world.engine_.reset();
+  world.log_.reset();
+  const std::string file = newest_log_file(world);
+  std::string bytes = *world.files_.read_file(file);
+  const std::string whole = bytes;
+  const size_t at = (bytes.find_last_not_of('\0') + 1) / 2;
+  bytes[at] = static_cast<char>(bytes[at] ^ 0x20);
+  overwrite(world, file, bytes);
+
+  for (int life = 0; life < 2; ++life) {
+    std::vector<std::string> warnings;
+    world.open();
+    const auto all = world.read({}, kAllTime, &warnings);
+    CHECK(sample_count(all) == 119);
+    REQUIRE(warnings.size() == 1);
+    CHECK(warnings[0].find("of the log was damaged") != std::string::npos);
+    CHECK(warnings[0].find(file) != std::string::npos);
+    // Far from it nothing is missing.
+    world.read({}, {kStart + 10 * kHour, kStart + 11 * kHour}, &warnings);
+    CHECK(warnings.empty());
+    CHECK(world.files_.exists(file + ".damaged"));
+  }
+
+  SUBCASE("also after the log that showed it is gone") {
+    fill(world, 8 * 60, {"m"});
+    CHECK(world.maintain().blocks_written > 0);
+    world.crash();
+    world.open();
+    std::vector<std::string> warnings;
+    world.read({}, kAllTime, &warnings);
+    CHECK(warnings.size() == 1);
+    CHECK(*world.files_.read_file(file + ".damaged") == bytes);
+  }
+}
+
+TEST_CASE("samples whose labels are lost with a record are counted and told") {
+  const QuietLog quiet;
+  World world(LogKind::Embedded);
+  fill(world, 1, {"a"});
+  fill(world, 50, {"a", "b"});
+  world.engine_.reset();
+  world.log_.reset();
+  const std::string file = newest_log_file(world);
+  std::string bytes = *world.files_.read_file(file);
+  // The first record of "b", with its labels.
+  const size_t at = bytes.find(World::labels("b").bytes());
+  REQUIRE(at != std::string::npos);
+  bytes[at] = static_cast<char>(bytes[at] ^ 1);
+  overwrite(world, file, bytes);
+  world.open();
+  CHECK(world.engine().progress().dropped_samples == 49);
+  std::vector<std::string> warnings;
+  const auto all = world.read({}, kAllTime, &warnings);
+  CHECK(all.size() == 1);
+  CHECK(all.at("a").size() == 51);
+  REQUIRE(warnings.size() == 2);
+  CHECK(warnings[1].find("49 samples are missing") != std::string::npos);
+  // The series comes back with its next sample.
+  CHECK(world.append("b", kStart + 51 * kMinute, 1).stored == 1);
+  world.open();
+  CHECK(world.read().at("b").size() == 1);
+}
+
+TEST_CASE("any damaged byte of the series snapshot leaves the start, the blocks and most labels") {
+  const QuietLog quiet;
+  World world(LogKind::Embedded);
+  std::vector<std::string> names(40);
+  for (size_t i = 0; i < names.size(); ++i) names[i] = fmt::format("m{}", i);
+  fill(world, 4 * 60, names);
+  CHECK(world.maintain().blocks_written > 0);
+  fill(world, 60, names);
+  world.open();
+  const auto whole = world.read();
+  std::string path;
+  const std::vector<std::string> names2 = *world.files_.list("data");
+  for (const std::string& name : names2) {
+    if (name.starts_with("series_snapshot-")) path = "data/" + name;
+  }
+  const std::string bytes = *world.files_.read_file(path);
+  for (size_t at = 0; at < bytes.size(); at += 13) {
+    CAPTURE(at);
+    if (at == 7) continue;
+    std::string damaged = bytes;
+    damaged[at] = static_cast<char>(damaged[at] ^ 0x11);
+    overwrite(world, path, damaged);
+    world.open();
+    std::vector<std::string> warnings;
+    const auto all = world.read({}, kAllTime, &warnings);
+    const size_t missing = sample_count(whole) - sample_count(all);
+    CHECK(missing == world.engine().progress().dropped_samples);
+    CHECK((missing == 0) == warnings.empty());
+    CHECK(world.files_.exists(path + ".damaged"));
+  }
+
+  SUBCASE("and the one before it helps out") {
+    overwrite(world, path, bytes);
+    world.open();
+    fill(world, 4 * 60, names);
+    CHECK(world.maintain().blocks_written > 0);
+    const auto now = world.read();
+    const std::vector<std::string> names3 = *world.files_.list("data");
+    for (const std::string& name : names3) {
+      if (name.starts_with("series_snapshot-") && name.ends_with("0")) path = "data/" + name;
+      if (name.starts_with("series_snapshot-") && !name.ends_with("damaged")) path = "data/" + name;
+    }
+    overwrite(world, path, "nothing of use");
+    world.open();
+    CHECK(world.engine().progress().dropped_samples == 0);
+    CHECK(sample_count(world.read()) == sample_count(now));
+  }
+}
+
+TEST_CASE("no manifest is no reason to lose a block") {
+  const QuietLog quiet;
+  World world(LogKind::Embedded);
+  fill(world, 8 * 60, {"a", "b"});
+  CHECK(world.maintain().blocks_written == 3);
+  fill(world, 30, {"a", "b"});
+  const auto whole = world.read();
+  const std::string manifest = *world.files_.read_file("data/manifest");
+  const auto blocks = *world.files_.list("data/blocks");
+  world.engine_.reset();
+
+  bool has_copy = true;
+  SUBCASE("it is gone, the copy is there") {
+    REQUIRE(world.files_.remove("data/manifest"));
+  }
+  SUBCASE("it is torn, the copy is there") {
+    overwrite(world, "data/manifest", manifest.substr(0, manifest.size() / 2));
+  }
+  SUBCASE("a byte of it flipped, the copy is there") {
+    std::string flipped = manifest;
+    flipped[40] = '?';
+    overwrite(world, "data/manifest", flipped);
+  }
+  SUBCASE("both are gone") {
+    has_copy = false;
+    REQUIRE(world.files_.remove("data/manifest"));
+    REQUIRE(world.files_.remove("data/manifest.copy"));
+  }
+  SUBCASE("both are damaged") {
+    has_copy = false;
+    overwrite(world, "data/manifest", "");
+    overwrite(world, "data/manifest.copy", manifest.substr(0, 20));
+  }
+  for (int life = 0; life < 2; ++life) {
+    world.open();
+    CHECK(world.read() == whole);
+    CHECK(world.engine().stats("default").blocks == 3);
+    CHECK(*world.files_.list("data/blocks") == blocks);
+  }
+  if (has_copy) CHECK(*world.files_.read_file("data/manifest") == manifest);
+  // It goes on as before.
+  fill(world, 4 * 60, {"a", "b"});
+  CHECK(world.maintain().blocks_written > 0);
+  const auto later = world.read();
+  CHECK(sample_count(later) == sample_count(whole) + 480);
+  world.crash();
+  world.open();
+  CHECK(world.read() == later);
+}
+
+TEST_CASE("a stale copy of the manifest knows fewer blocks, and none is lost") {
+  const QuietLog quiet;
+  World world(LogKind::Embedded);
+  fill(world, 6 * 60, {"a"});
+  CHECK(world.maintain().blocks_written > 0);
+  const std::string stale = *world.files_.read_file("data/manifest.copy");
+  fill(world, 6 * 60, {"a"});
+  CHECK(world.maintain().blocks_written > 0);
+  const auto whole = world.read();
+  world.engine_.reset();
+  REQUIRE(world.files_.remove("data/manifest"));
+  overwrite(world, "data/manifest.copy", stale);
+  world.open();
+  CHECK(world.read() == whole);
+}
+
+TEST_CASE("a file that is no block is kept aside when the manifest is gone, not removed") {
+  const QuietLog quiet;
+  World world(LogKind::Embedded);
+  fill(world, 6 * 60, {"a"});
+  CHECK(world.maintain().blocks_written > 0);
+  const auto whole = world.read();
+  world.engine_.reset();
+  overwrite(world, "data/blocks/0000000077.block", "half of a block");
+  REQUIRE(world.files_.remove("data/manifest"));
+  REQUIRE(world.files_.remove("data/manifest.copy"));
+  world.open();
+  CHECK(world.read() == whole);
+  CHECK(*world.files_.read_file("data/blocks/0000000077.block.aside") == "half of a block");
+  world.open();
+  CHECK(world.files_.exists("data/blocks/0000000077.block.aside"));
+}
+
+TEST_CASE("a block file that is missing is told with its name and range") {
+  const QuietLog quiet;
+  World world(LogKind::Embedded);
+  fill(world, 8 * 60, {"a"});
+  CHECK(world.maintain().blocks_written == 3);
+  world.engine_.reset();
+  const auto blocks = *world.files_.list("data/blocks");
+  REQUIRE(world.files_.remove("data/blocks/" + blocks[1]));
+  world.open();
+  std::vector<std::string> warnings;
+  CHECK(world.read({}, kAllTime, &warnings).at("a").size() == 360);
+  REQUIRE(warnings.size() == 1);
+  CHECK(warnings[0].find(blocks[1]) != std::string::npos);
+  CHECK(world.engine().stats("default").quarantined_blocks == 1);
+}
+
+}  // namespace tsdb

@@ -1,0 +1,196 @@
+// What a start makes of damage: it never ends for it, and it never keeps quiet about it.
+
+#include "core/log.h"
+#include "core/metrics.h"
+#include "tsdb/block.h"
+#include "tsdb/engine_impl.h"
+#include "tsdb/manifest_recovery.h"
+#include "tsdb/series_snapshot.h"
+
+#include <algorithm>
+#include <unordered_set>
+
+namespace tsdb {
+
+using core::Result;
+
+namespace {
+
+constexpr std::string_view kDamagedSuffix = ".damaged";
+
+core::Counter& snapshot_corruptions() {
+  static core::Counter& metric =
+      core::counter("petrel_tsdb_snapshot_corruptions_total",
+                    "Damaged places found in series snapshots: labels of series may be lost.");
+  return metric;
+}
+
+core::Gauge& incomplete_ranges() {
+  static core::Gauge& metric =
+      core::gauge("petrel_tsdb_incomplete_ranges",
+                  "Time ranges in which acknowledged samples were lost to a damaged disk.");
+  return metric;
+}
+
+// A second name, which outlives the next snapshot.
+void keep_aside(core::FileSystem& files, const std::string& path) {
+  const std::string aside = path + std::string(kDamagedSuffix);
+  const Result<void> linked = files.link(path, aside);
+  if (linked || linked.error().code == core::ErrorCode::Conflict) return;
+  core::log_warn("tsdb", "cannot keep a damaged file aside", {{"error", linked.error().message}});
+}
+
+}  // namespace
+
+Result<void> Engine::Impl::load_manifest_file() {
+  RecoveredManifest recovered = TRY(load_manifest(files, options.data_dir, options.block_range_ms));
+  manifest = std::move(recovered.manifest);
+  is_manifest_recovered = !recovered.is_original;
+  is_manifest_stored = recovered.is_original && !recovered.is_new;
+  // A disk that takes no writes: found again at the next start.
+  if (const Result<void> stored = store_first_manifest(); !stored) {
+    core::log_error("tsdb", "the manifest is not stored yet", {{"error", stored.error().message}});
+  }
+  return {};
+}
+
+// Before the first block: blocks without a manifest mean that it was lost.
+Result<void> Engine::Impl::store_first_manifest() {
+  if (is_manifest_stored) return {};
+  TRY(manifest.store(files, options.data_dir));
+  is_manifest_stored = true;
+  return {};
+}
+
+// Reads one snapshot as far as it can be read; whether it is whole.
+Result<bool> Engine::Impl::read_snapshot(const std::string& path,
+                                         const SeriesSnapshotVisitor& visitor) {
+  snapshot_corruptions().add(0);
+  std::vector<SnapshotDamage> damage;
+  if (const Result<std::unique_ptr<core::File>> file = files.open(path, core::OpenMode::Read)) {
+    damage = TRY(read_series_snapshot(**file, visitor).context("{}", path));
+  } else {
+    damage.push_back({0, file.error().message});
+  }
+  for (const SnapshotDamage& one : damage) {
+    core::log_error("tsdb", "the series snapshot is damaged: its other parts are used",
+                    {{"file", path}, {"offset", one.offset}, {"error", one.what}});
+    snapshot_corruptions().add();
+  }
+  if (!damage.empty()) keep_aside(files, path);
+  return damage.empty();
+}
+
+// Ids are never used again, so what an older snapshot says of an id is still true: of a
+// damaged one, most of what it lost is in the one before.
+Result<void> Engine::Impl::load_snapshot() {
+  if (manifest.snapshot_number == 0) return {};
+  uint64_t next_id = next_series_id;
+  const auto head_of = [&](std::string_view tenant) -> Head& {
+    return tenant_for(std::string(tenant)).head;
+  };
+  SeriesSnapshotVisitor visitor;
+  visitor.series = [&](std::string_view tenant, uint64_t id, std::string_view labels) {
+    head_of(tenant).restore_series(id, labels);
+    next_id = std::max(next_id, id + 1);
+  };
+  visitor.metadata = [&](std::string_view tenant, const model::Metadata& metadata) {
+    head_of(tenant).restore_metadata(metadata);
+  };
+  visitor.exemplar = [&](std::string_view tenant, std::string_view labels,
+                         const model::Exemplar& exemplar) {
+    head_of(tenant).restore_exemplar(labels, exemplar);
+  };
+  const std::string path = snapshot_path(manifest.snapshot_number);
+  if (!TRY(read_snapshot(path, visitor))) {
+    const std::string older = older_snapshot();
+    if (!older.empty()) {
+      SeriesSnapshotVisitor known;
+      std::unordered_set<uint64_t> ids;
+      known.series = [&](std::string_view, uint64_t id, std::string_view) { ids.insert(id); };
+      known.metadata = [](std::string_view, const model::Metadata&) {};
+      known.exemplar = [](std::string_view, std::string_view, const model::Exemplar&) {};
+      if (const auto file = files.open(path, core::OpenMode::Read)) {
+        (void)read_series_snapshot(**file, known);
+      }
+      SeriesSnapshotVisitor rest = known;
+      rest.series = [&](std::string_view tenant, uint64_t id, std::string_view labels) {
+        if (!ids.contains(id)) visitor.series(tenant, id, labels);
+      };
+      core::log_warn("tsdb", "labels of series come from the snapshot before", {{"file", older}});
+      TRY(read_snapshot(older, rest));
+    }
+  }
+  next_series_id = next_id;
+  return {};
+}
+
+// The newest one before the one that counts; empty when there is none.
+std::string Engine::Impl::older_snapshot() const {
+  const std::string current = snapshot_path(manifest.snapshot_number);
+  std::string older;
+  const Result<std::vector<std::string>> names = files.list(options.data_dir);
+  if (!names) return older;
+  for (const std::string& name : *names) {
+    const std::string path = options.data_dir + "/" + name;
+    const bool is_snapshot = name.starts_with(kSnapshotPrefix) && !name.ends_with(kDamagedSuffix);
+    if (is_snapshot && path < current) older = std::max(older, path);
+  }
+  return older;
+}
+
+void Engine::Impl::note_dropped(const storage::LogBatch& batch, uint64_t samples) {
+  if (samples == 0) return;
+  for (const storage::LogSeries& one : batch.series) {
+    constexpr size_t kIdsShown = 20;
+    if (one.labels.empty() && dropped.ids.size() < kIdsShown) dropped.ids.insert(one.id);
+  }
+  for (const model::Sample& one : batch.samples) {
+    dropped.first_ms = std::min(dropped.first_ms, one.timestamp_ms);
+    dropped.last_ms = std::max(dropped.last_ms, one.timestamp_ms);
+  }
+  for (const model::HistogramSample& one : batch.histograms) {
+    dropped.first_ms = std::min(dropped.first_ms, one.timestamp_ms);
+    dropped.last_ms = std::max(dropped.last_ms, one.timestamp_ms);
+  }
+  dropped.tenants.insert(std::string(batch.tenant));
+}
+
+// After the replay. The manifest keeps it from the next flush on, before the log that
+// shows it is cut.
+void Engine::Impl::note_incomplete(uint64_t dropped_samples) {
+  int64_t newest_ms = kNoTime;
+  for (const BlockMeta& meta : manifest.blocks) newest_ms = std::max(newest_ms, meta.max_time_ms);
+  if (options.retention_ms > 0 && newest_ms != kNoTime) {
+    forget_incomplete_before(manifest.incomplete, newest_ms - options.retention_ms);
+  }
+  for (const storage::LogDamage& damage : log.damage()) {
+    if (damage.lost() == 0) continue;
+    add_incomplete(manifest.incomplete, incomplete_of(damage, options.out_of_order_window_ms,
+                                                      options.ahead_max_ms, clock.now_ms()));
+  }
+  for (const std::string& tenant : dropped.tenants) {
+    add_incomplete(manifest.incomplete,
+                   {.tenant = tenant,
+                    .key = fmt::format("labels-{}-{}", tenant, dropped.first_ms),
+                    .range = {dropped.first_ms, dropped.last_ms + 1},
+                    .text = fmt::format("{} samples are missing: the labels of their series were "
+                                        "lost with a damaged part of the log or its snapshot",
+                                        dropped_samples)});
+  }
+  if (dropped_samples != 0) {
+    std::string ids;
+    for (const uint64_t id : dropped.ids) ids += fmt::format("{}{}", ids.empty() ? "" : ",", id);
+    core::log_error("tsdb", "the labels of series are lost",
+                    {{"samples", dropped_samples},
+                     {"first_ms", dropped.first_ms},
+                     {"last_ms", dropped.last_ms},
+                     {"series_ids", ids}});
+  }
+  incomplete_ranges().set(static_cast<double>(manifest.incomplete.size()));
+  if (!manifest.incomplete.empty()) {
+    incomplete = std::make_shared<const IncompleteList>(manifest.incomplete);
+  }
+}
+
+}  // namespace tsdb

@@ -1,0 +1,245 @@
+#include "tsdb/manifest_recovery.h"
+
+#include "core/log.h"
+#include "core/metrics.h"
+#include "model/tenant.h"
+#include "tsdb/block.h"
+
+#include <algorithm>
+#include <charconv>
+#include <limits>
+#include <optional>
+#include <set>
+
+namespace tsdb {
+
+using core::ErrorCode;
+using core::Result;
+
+namespace {
+
+constexpr std::string_view kSnapshotPrefix = "series_snapshot-";
+constexpr std::string_view kBlockSuffix = ".block";
+constexpr std::string_view kDamagedSuffix = ".damaged";
+constexpr std::string_view kAsideSuffix = ".aside";
+
+core::Counter& recoveries() {
+  static core::Counter& metric =
+      core::counter("petrel_tsdb_manifest_recoveries_total",
+                    "Starts at which the manifest was damaged or missing and was put together.");
+  return metric;
+}
+
+std::optional<uint64_t> parse_number(std::string_view text) {
+  uint64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return number;
+}
+
+std::optional<uint64_t> block_number(std::string_view name) {
+  if (!name.ends_with(kBlockSuffix)) return std::nullopt;
+  return parse_number(name.substr(0, name.size() - kBlockSuffix.size()));
+}
+
+std::vector<std::string> names_in(core::FileSystem& files, const std::string& dir) {
+  Result<std::vector<std::string>> names = files.list(dir);
+  if (!names) return {};  // not there yet
+  return *std::move(names);
+}
+
+// A block as its file tells it.
+struct Described {
+  BlockMeta meta;
+  std::vector<uint64_t> replaced;
+};
+
+int64_t range_start(int64_t time_ms, int64_t range_ms) {
+  const int64_t rest = time_ms % range_ms;
+  return time_ms - (rest < 0 ? rest + range_ms : rest);
+}
+
+// A block of version 1 does not name its range or its tenant: its samples and the
+// default tenant have to do.
+Result<Described> describe_block(core::FileSystem& files, const std::string& path, uint64_t number,
+                                 int64_t block_range_ms) {
+  BlockCache cache(0);
+  BlockMeta meta{.number = number, .tenant = std::string(model::kDefaultTenant)};
+  const std::shared_ptr<Block> block = Block::open(files, path, meta, cache);
+  if (std::string damage = block->damage(); !damage.empty()) {
+    return core::fail(ErrorCode::Corruption, "{}", damage);
+  }
+  const std::shared_ptr<const BlockIndex> index = TRY(block->index());
+  int64_t min_ms = std::numeric_limits<int64_t>::max();
+  int64_t max_ms = std::numeric_limits<int64_t>::min();
+  const model::TimeRange all{std::numeric_limits<int64_t>::min(),
+                             std::numeric_limits<int64_t>::max()};
+  storage::SeriesBatch batch;
+  for (uint32_t ordinal = 0; ordinal < index->series_count(); ++ordinal) {
+    batch.clear();
+    const BlockIndex::Region region = index->region_of(ordinal);
+    const std::string bytes = TRY(block->read(region.offset, region.size));
+    // The rest of the block is good all the same.
+    if (!append_region(bytes, all, batch)) continue;
+    meta.samples += batch.timestamps_ms.size() + batch.histograms.size();
+    for (const int64_t time_ms : batch.timestamps_ms) {
+      min_ms = std::min(min_ms, time_ms);
+      max_ms = std::max(max_ms, time_ms);
+    }
+    for (const auto& one : batch.histograms) {
+      min_ms = std::min(min_ms, one.timestamp_ms);
+      max_ms = std::max(max_ms, one.timestamp_ms);
+    }
+  }
+  if (meta.samples == 0) return core::fail(ErrorCode::Corruption, "it has no samples");
+  meta.order = number;
+  meta.series = index->series_count();
+  meta.min_time_ms = min_ms;
+  meta.max_time_ms = max_ms;
+  meta.start_ms = range_start(min_ms, block_range_ms);
+  meta.end_ms = range_start(max_ms, block_range_ms) + block_range_ms;
+  const std::unique_ptr<core::File> file = TRY(files.open(path, core::OpenMode::Read));
+  meta.size_bytes = TRY(file->size());
+  return Described{.meta = std::move(meta), .replaced = {}};
+}
+
+class Recovery {
+ public:
+  Recovery(core::FileSystem& files, const std::string& data_dir, int64_t block_range_ms)
+      : files_(files), data_dir_(data_dir), block_range_ms_(block_range_ms) {}
+
+  Result<RecoveredManifest> run();
+
+ private:
+  // Nothing when there is none or it is damaged; fails for a version of the future.
+  Result<std::optional<Manifest>> read(const std::string& path);
+  void adopt_blocks();
+  void find_snapshot();
+  void keep_aside(const std::string& path, std::string_view suffix);
+  void problem(std::string text);
+
+  core::FileSystem& files_;
+  const std::string& data_dir_;
+  const int64_t block_range_ms_;
+  RecoveredManifest out_;
+};
+
+void Recovery::problem(std::string text) {
+  core::log_error("tsdb", "the manifest cannot be used as it is", {{"problem", text}});
+  out_.problems.push_back(std::move(text));
+}
+
+// A disk that takes no writes keeps it where it is.
+void Recovery::keep_aside(const std::string& path, std::string_view suffix) {
+  const std::string aside = path + std::string(suffix);
+  if (const Result<void> renamed = files_.rename(path, aside); !renamed) {
+    core::log_warn("tsdb", "cannot keep a file aside", {{"error", renamed.error().message}});
+    return;
+  }
+  core::log_error("tsdb", "kept a file aside", {{"file", aside}});
+}
+
+Result<std::optional<Manifest>> Recovery::read(const std::string& path) {
+  if (!files_.exists(path)) return std::optional<Manifest>();
+  Result<std::string> text = files_.read_file(path);
+  if (!text) {
+    problem(text.error().message);
+    return std::optional<Manifest>();
+  }
+  Result<Manifest> manifest = Manifest::decode(*text).context("{}", path);
+  if (manifest) return std::optional<Manifest>(*std::move(manifest));
+  if (manifest.error().code == ErrorCode::Unsupported) return tl::unexpected(manifest.error());
+  problem(manifest.error().message);
+  keep_aside(path, kDamagedSuffix);
+  return std::optional<Manifest>();
+}
+
+Result<RecoveredManifest> Recovery::run() {
+  recoveries().add(0);
+  if (std::optional<Manifest> stored = TRY(read(Manifest::path_in(data_dir_)))) {
+    out_.manifest = *std::move(stored);
+    return std::move(out_);
+  }
+  const bool was_there = !out_.problems.empty();
+  std::optional<Manifest> copy = TRY(read(Manifest::copy_path_in(data_dir_)));
+  const std::vector<std::string> blocks = names_in(files_, data_dir_ + "/blocks");
+  const std::vector<std::string> others = names_in(files_, data_dir_);
+  const bool has_blocks = std::any_of(blocks.begin(), blocks.end(),
+                                      [](const auto& name) { return block_number(name); });
+  const bool has_snapshot = std::any_of(others.begin(), others.end(), [](const auto& name) {
+    return name.starts_with(kSnapshotPrefix);
+  });
+  if (!was_there && out_.problems.empty() && !copy && !has_blocks && !has_snapshot) {
+    out_.is_new = true;
+    return std::move(out_);
+  }
+  if (!was_there) problem(fmt::format("{} is missing", Manifest::path_in(data_dir_)));
+  problem(copy ? "its copy counts, with the blocks that it does not know yet"
+               : "it is put together from the blocks; deletions that blocks and log still hold "
+                 "the samples of are forgotten");
+  out_.is_original = false;
+  recoveries().add();
+  if (copy) out_.manifest = *std::move(copy);
+  adopt_blocks();
+  find_snapshot();
+  return std::move(out_);
+}
+
+void Recovery::adopt_blocks() {
+  Manifest& manifest = out_.manifest;
+  const std::string dir = data_dir_ + "/blocks";
+  std::vector<Described> found;
+  std::set<uint64_t> replaced;
+  for (const std::string& name : names_in(files_, dir)) {
+    const std::optional<uint64_t> number = block_number(name);
+    if (!number) continue;
+    manifest.next_number = std::max(manifest.next_number, *number + 1);
+    const bool is_known =
+        std::any_of(manifest.blocks.begin(), manifest.blocks.end(),
+                    [&](const BlockMeta& meta) { return meta.number == *number; });
+    if (is_known) continue;
+    const std::string path = dir + "/" + name;
+    Result<Described> block = describe_block(files_, path, *number, block_range_ms_);
+    if (!block) {
+      problem(fmt::format("{} cannot be used: {}", path, block.error().message));
+      keep_aside(path, kAsideSuffix);
+      continue;
+    }
+    replaced.insert(block->replaced.begin(), block->replaced.end());
+    found.push_back(*std::move(block));
+  }
+  std::erase_if(manifest.blocks,
+                [&](const BlockMeta& meta) { return replaced.contains(meta.number); });
+  for (Described& one : found) {
+    if (replaced.contains(one.meta.number)) {
+      keep_aside(dir + "/" + one.meta.file_name(), kAsideSuffix);
+      continue;
+    }
+    core::log_warn("tsdb", "adopted a block that no manifest names",
+                   {{"file", one.meta.file_name()},
+                    {"tenant", one.meta.tenant},
+                    {"start_ms", one.meta.start_ms},
+                    {"end_ms", one.meta.end_ms}});
+    manifest.blocks.push_back(std::move(one.meta));
+  }
+}
+
+// The newest one: the log may have been cut to it.
+void Recovery::find_snapshot() {
+  for (const std::string& name : names_in(files_, data_dir_)) {
+    if (!name.starts_with(kSnapshotPrefix)) continue;
+    const auto number = parse_number(std::string_view(name).substr(kSnapshotPrefix.size()));
+    if (!number) continue;
+    out_.manifest.snapshot_number = std::max(out_.manifest.snapshot_number, *number);
+    out_.manifest.next_number = std::max(out_.manifest.next_number, *number + 1);
+  }
+}
+
+}  // namespace
+
+Result<RecoveredManifest> load_manifest(core::FileSystem& files, const std::string& data_dir,
+                                        int64_t block_range_ms) {
+  return Recovery(files, data_dir, block_range_ms).run();
+}
+
+}  // namespace tsdb

@@ -1,0 +1,32 @@
+// Finds out what counts when the manifest does not say.
+//
+// Without a readable manifest its copy counts; without that the block files themselves
+// say what they are. No block is ever deleted because a manifest is gone: what cannot be
+// placed is kept aside.
+
+#pragma once
+
+#include "core/file_system.h"
+#include "core/result.h"
+#include "tsdb/manifest.h"
+
+#include <string>
+#include <vector>
+
+namespace tsdb {
+
+struct RecoveredManifest {
+  Manifest manifest;
+  // Whether it is what was stored, or that of a new directory. If not, `problems` say what
+  // was wrong, and it has to be stored before anything is removed.
+  bool is_original = true;
+  bool is_new = false;  // there was none, and nothing that one would name
+  std::vector<std::string> problems;
+};
+
+// Fails when a file of a later version lies there. `block_range_ms` is the range of blocks
+// whose version does not name theirs.
+core::Result<RecoveredManifest> load_manifest(core::FileSystem& files, const std::string& data_dir,
+                                              int64_t block_range_ms);
+
+}  // namespace tsdb
