@@ -19,7 +19,7 @@ enum class Codec : uint8_t {
   Floats = 1,      // count, int column of timestamps, float column of values
   Histograms = 2,  // count, then one record per histogram (histogram_chunk.cc)
   // Without timestamps: those are a column of their own, which many series share.
-  FloatValues = 3,      // count, float column of values
+  FloatValues = 3,      // float column of values; count, unless all are one
   HistogramValues = 4,  // as Histograms, records without times
 };
 

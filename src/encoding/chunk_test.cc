@@ -255,6 +255,20 @@ TEST_CASE("values and timestamps come back on their own") {
     CHECK_FALSE(decode_value_chunk(std::string_view(chunk).substr(0, size), values.size(), back));
   }
   CHECK(back.size() == values.size() + 1);
+  for (const double value : values) {
+    for (const size_t count : {size_t{1}, size_t{2}, kChunkSamplesMax}) {
+      chunk.clear();
+      append_value_chunk(chunk, std::vector<double>(count, value));
+      CHECK(chunk.size() <= 10);  // one value, whatever the count
+      back.assign(1, -7);
+      REQUIRE(decode_value_chunk(chunk, count, back));
+      REQUIRE(back.size() == count + 1);
+      CHECK(model::same_bits(back[1], value));
+      CHECK(model::same_bits(back[count], value));
+      CHECK_FALSE(decode_value_chunk(chunk + "x", count, back));
+    }
+  }
+  back.assign(1, -7);
   std::vector<int64_t> times_back;
   CHECK_FALSE(decode_float_chunk(chunk, times_back, back));
 

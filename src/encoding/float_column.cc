@@ -1,9 +1,13 @@
 #include "encoding/float_column.h"
 
 #include "core/bytes.h"
+#include "core/result.h"
 #include "core/varint.h"
 #include "encoding/int_column.h"
+#include "encoding/kernels.h"
+#include "encoding/packed_numbers.h"
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cmath>
@@ -14,129 +18,338 @@
 namespace encoding {
 namespace {
 
+// Decimal = 0 is read only: it was written before there were packed numbers.
 enum class Kind : uint8_t { Decimal = 0, Raw = 1 };
+// A kind byte with this bit is a decimal one: exponent, form, whether exceptions follow.
+constexpr uint8_t kDecimals = 0x40;
+// With this bit all values are one: its integer follows, or its bits.
+constexpr uint8_t kConstant = 0x80;
+constexpr uint8_t kMultiplies = 0x10;
+constexpr uint8_t kExceptionsFollow = 0x20;
+constexpr uint8_t kExponentMask = 0x0f;
 
-constexpr std::array<double, 13> kPowersOfTen = {1e0, 1e1, 1e2, 1e3,  1e4,  1e5, 1e6,
-                                                 1e7, 1e8, 1e9, 1e10, 1e11, 1e12};
-// Adding it leaves an integer in the low mantissa bits, rounded to even, as long as
-// the sum stays between 2^52 and 2^53.
+constexpr size_t kExponentCount = 16;
+constexpr size_t kOldExponentCount = 13;
+constexpr std::array<double, kExponentCount> kPowersOfTen = {
+    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15};
+constexpr std::array<double, kExponentCount> kInverses = {1e0,   1e-1,  1e-2,  1e-3, 1e-4,  1e-5,
+                                                          1e-6,  1e-7,  1e-8,  1e-9, 1e-10, 1e-11,
+                                                          1e-12, 1e-13, 1e-14, 1e-15};
 constexpr double kRounder = 0x1.8p52;
 constexpr double kDecimalLimit = 0x1p51;
-// One in so many values may be an exception (10 bytes each) before raw bits are smaller.
-constexpr size_t kExceptionShare = 12;
 
 uint64_t bits_of(double value) {
   return std::bit_cast<uint64_t>(value);
 }
 
-bool is_decimal(double value, double power) {
-  const double scaled = value * power;
+struct Scale {
+  size_t exponent = 0;
+  bool multiply = false;
+
+  DecimalScale for_kernels() const {
+    return {kPowersOfTen[exponent], kInverses[exponent], multiply};
+  }
+};
+
+// The same test as the kernels'.
+bool is_decimal(double value, Scale scale) {
+  const double scaled = value * kPowersOfTen[scale.exponent];
   if (!(std::fabs(scaled) < kDecimalLimit)) return false;
   const double rounded = (scaled + kRounder) - kRounder;
-  return bits_of(rounded / power) == bits_of(value);
+  const double back =
+      scale.multiply ? rounded * kInverses[scale.exponent] : rounded / kPowersOfTen[scale.exponent];
+  return bits_of(back) == bits_of(value);
 }
 
-// The smallest exponent at which all but a few values are decimal.
-std::optional<size_t> find_exponent(std::span<const double> values) {
-  const size_t exceptions_max = values.size() / kExceptionShare + 1;
-  size_t exponent = 0;
-  size_t exceptions = 0;
-  for (const double value : values) {
-    if (is_decimal(value, kPowersOfTen[exponent])) continue;
-    size_t wider = exponent + 1;
-    while (wider < kPowersOfTen.size() && !is_decimal(value, kPowersOfTen[wider])) ++wider;
-    if (wider < kPowersOfTen.size()) {
-      exponent = wider;
-    } else if (++exceptions > exceptions_max) {
+// The smallest exponent from `scale`'s on at which `value` is decimal; kExponentCount if none.
+size_t exponent_of(double value, Scale scale) {
+  while (scale.exponent < kExponentCount && !is_decimal(value, scale)) ++scale.exponent;
+  return scale.exponent;
+}
+
+// ---- choosing a scale ----
+
+constexpr size_t kSampleSize = 16;
+// An exception costs about so many bits, a digit more of every value this many tenths.
+constexpr size_t kExceptionBits = 72;
+constexpr size_t kDigitTenthBits = 33;
+// From one exception in so many values on, raw bits are tried as well.
+constexpr size_t kRawTriedShare = 16;
+
+struct Sample {
+  size_t count = 0;
+  std::array<double, kSampleSize> values;
+};
+
+// Spread over the column. Without what is never decimal.
+Sample sample_of(std::span<const double> values) {
+  Sample sample;
+  const size_t wanted = std::min(values.size(), kSampleSize);
+  for (size_t i = 0; i < wanted; ++i) {
+    const size_t at = wanted == 1 ? 0 : i * (values.size() - 1) / (wanted - 1);
+    if (std::isfinite(values[at])) sample.values[sample.count++] = values[at];
+  }
+  return sample;
+}
+
+// The smallest exponent at which most of the sample is decimal.
+std::optional<Scale> find_scale(const Sample& sample, bool multiply) {
+  Scale scale{.exponent = 0, .multiply = multiply};
+  size_t odd = 0;
+  for (size_t i = 0; i < sample.count; ++i) {
+    const size_t wider = exponent_of(sample.values[i], scale);
+    if (wider < kExponentCount) {
+      scale.exponent = wider;
+    } else if (++odd * 2 > sample.count) {
       return std::nullopt;
     }
   }
-  return exponent;
+  return scale;
 }
 
+// Values that are next to decimal: sums of decimals, which are off by some last places. The
+// exponent must leave enough places between neighbours for that to be no accident.
+std::optional<Scale> find_near_scale(const Sample& sample) {
+  constexpr uint64_t kPlacesOff = 8;
+  constexpr uint64_t kPlacesBetween = 512;
+  if (sample.count == 0) return std::nullopt;
+  for (const size_t exponent : {0U, 1U, 2U, 3U, 6U, 9U}) {
+    size_t near = 0;
+    for (size_t i = 0; i < sample.count; ++i) {
+      const double value = std::fabs(sample.values[i]);
+      const double scaled = value * kPowersOfTen[exponent];
+      if (!(scaled < kDecimalLimit)) continue;
+      const double rounded = (scaled + kRounder) - kRounder;
+      const uint64_t places = bits_of(rounded / kPowersOfTen[exponent]) - bits_of(value);
+      const uint64_t between = bits_of((rounded + 1) / kPowersOfTen[exponent]) -
+                               bits_of(rounded / kPowersOfTen[exponent]);
+      near += (places + kPlacesOff <= 2 * kPlacesOff && between >= kPlacesBetween) ? 1 : 0;
+    }
+    if (near * 4 >= sample.count * 3) return Scale{.exponent = exponent, .multiply = false};
+  }
+  return std::nullopt;
+}
+
+// ---- writing ----
+
 struct DecimalForm {
+  Scale scale;
   std::array<int64_t, kColumnSizeMax> integers;
-  std::array<uint16_t, kColumnSizeMax> exceptions;
-  size_t exception_count = 0;
+  std::array<uint8_t, kColumnSizeMax / 8> bad;
+  size_t bad_count = 0;
+
+  void fill(std::span<const double> values, Scale with) {
+    scale = with;
+    bad_count = kernels().to_integers(values.data(), values.size(), scale.for_kernels(),
+                                      integers.data(), bad.data());
+  }
 };
 
-void to_decimal(std::span<const double> values, double power, DecimalForm& form) {
-  constexpr auto kRounderBits = static_cast<int64_t>(std::bit_cast<uint64_t>(kRounder));
-  bool all = true;
-  for (size_t i = 0; i < values.size(); ++i) {
-    const double scaled = values[i] * power;
-    const double sum = scaled + kRounder;
-    form.integers[i] = static_cast<int64_t>(bits_of(sum)) - kRounderBits;
-    const bool good = (std::fabs(scaled) < kDecimalLimit) &
-                      (bits_of((sum - kRounder) / power) == bits_of(values[i]));
-    all &= good;
-  }
-  form.exception_count = 0;
-  if (all) return;
-  // An exception repeats its neighbour's integer, which costs the fewest bits.
-  int64_t neighbour = 0;
-  for (size_t i = 0; i < values.size(); ++i) {
-    if (is_decimal(values[i], power)) {
-      neighbour = form.integers[i];
-      break;
+// Fills the form, with a wider exponent where that costs less than the exceptions.
+void fill_decimal(std::span<const double> values, Scale scale, DecimalForm& form) {
+  constexpr int kTries = 3;
+  form.fill(values, scale);
+  for (int attempt = 0; attempt < kTries && form.bad_count > 0; ++attempt) {
+    size_t wider = kExponentCount;
+    for (size_t i = 0, seen = 0; i < values.size() && seen < 4; ++i) {
+      if (((form.bad[i / 8] >> (i % 8)) & 1U) == 0 || !std::isfinite(values[i])) continue;
+      ++seen;
+      wider = std::min(wider, exponent_of(values[i], form.scale));
     }
+    if (wider == kExponentCount) return;
+    const size_t digits = wider - form.scale.exponent;
+    if (digits * kDigitTenthBits * values.size() / 10 > form.bad_count * kExceptionBits) return;
+    const Scale before = form.scale;
+    const size_t bad_before = form.bad_count;
+    form.fill(values, {.exponent = wider, .multiply = scale.multiply});
+    if (form.bad_count >= bad_before) return form.fill(values, before);
   }
+}
+
+// What an exception is stored as: how far its bits are from those of its integer.
+struct Corrections {
+  size_t count = 0;
+  std::array<int64_t, kColumnSizeMax> gaps;
+  std::array<int64_t, kColumnSizeMax> differences;
+};
+
+void find_corrections(std::span<const double> values, DecimalForm& form, Corrections& found) {
+  const DecimalScale scale = form.scale.for_kernels();
+  found.count = 0;
+  size_t next = 0;
   for (size_t i = 0; i < values.size(); ++i) {
-    if (is_decimal(values[i], power)) {
-      neighbour = form.integers[i];
-    } else {
-      form.integers[i] = neighbour;
-      form.exceptions[form.exception_count++] = static_cast<uint16_t>(i);
+    if (((form.bad[i / 8] >> (i % 8)) & 1U) == 0) continue;
+    // Where nothing is near, the integer before costs the fewest bits.
+    if (!(std::fabs(values[i] * scale.power) < kDecimalLimit)) {
+      form.integers[i] = i > 0 ? form.integers[i - 1] : 0;
     }
+    const auto integer = static_cast<double>(form.integers[i]);
+    const double back = scale.multiply ? integer * scale.inverse : integer / scale.power;
+    found.gaps[found.count] = static_cast<int64_t>(i - next);
+    found.differences[found.count] = static_cast<int64_t>(bits_of(values[i]) - bits_of(back));
+    next = i + 1;
+    ++found.count;
   }
+}
+
+// The first integers may be those of exceptions, with nothing before them.
+void fill_front(size_t count, DecimalForm& form) {
+  size_t good = 0;
+  while (good < count && ((form.bad[good / 8] >> (good % 8)) & 1U) != 0) ++good;
+  if (good == count) return;
+  std::fill_n(form.integers.begin(), good, form.integers[good]);
+}
+
+void append_decimal(std::string& out, std::span<const double> values, DecimalForm& form) {
+  static thread_local Corrections corrections;
+  corrections.count = 0;
+  if (form.bad_count > 0) {
+    fill_front(values.size(), form);
+    find_corrections(values, form, corrections);
+  }
+  out.push_back(static_cast<char>(kDecimals | form.scale.exponent |
+                                  (form.scale.multiply ? kMultiplies : 0U) |
+                                  (corrections.count > 0 ? kExceptionsFollow : 0U)));
+  append_int_column(out, std::span(form.integers).first(values.size()));
+  if (corrections.count == 0) return;
+  core::append_varint(out, corrections.count);
+  append_packed_numbers(out, std::span(corrections.gaps).first(corrections.count));
+  append_packed_numbers(out, std::span(corrections.differences).first(corrections.count));
 }
 
 void append_raw(std::string& out, std::span<const double> values) {
   std::array<int64_t, kColumnSizeMax> bits;
   std::memcpy(bits.data(), values.data(), values.size_bytes());
   out.push_back(static_cast<char>(Kind::Raw));
-  append_int_column(out, std::span(bits).first(values.size()));
+  append_int_column(out, std::span(bits).first(values.size()), Xor::Try);
+}
+
+bool all_the_same(std::span<const double> values) {
+  const uint64_t first = bits_of(values[0]);
+  uint64_t different = 0;
+  for (const double value : values) different |= bits_of(value) ^ first;
+  return different == 0;
+}
+
+void append_constant(std::string& out, double value) {
+  for (const bool multiply : {false, true}) {
+    const Scale scale{.exponent = exponent_of(value, {.exponent = 0, .multiply = multiply}),
+                      .multiply = multiply};
+    if (scale.exponent >= kExponentCount) continue;
+    const double scaled = value * kPowersOfTen[scale.exponent];
+    std::string decimal;
+    core::append_zigzag(decimal, static_cast<int64_t>((scaled + kRounder) - kRounder));
+    if (decimal.size() > sizeof(double)) continue;
+    out.push_back(
+        static_cast<char>(kConstant | kDecimals | scale.exponent | (multiply ? kMultiplies : 0U)));
+    out.append(decimal);
+    return;
+  }
+  out.push_back(static_cast<char>(kConstant | static_cast<uint8_t>(Kind::Raw)));
+  core::append_le(out, bits_of(value));
 }
 
 }  // namespace
 
-void append_float_column(std::string& out, std::span<const double> values) {
-  const std::optional<size_t> exponent = find_exponent(values);
-  if (!exponent) return append_raw(out, values);
-  DecimalForm form;
-  to_decimal(values, kPowersOfTen[*exponent], form);
-  // A higher exponent can push large values over the limit.
-  if (form.exception_count > 2 * (values.size() / kExceptionShare + 1) ||
-      form.exception_count == values.size()) {
-    return append_raw(out, values);
-  }
-  out.push_back(static_cast<char>(Kind::Decimal));
-  out.push_back(static_cast<char>(*exponent));
-  core::append_varint(out, form.exception_count);
-  for (size_t i = 0; i < form.exception_count; ++i) {
-    core::append_varint(out, form.exceptions[i]);
-    core::append_le(out, values[form.exceptions[i]]);
-  }
-  append_int_column(out, std::span(form.integers).first(values.size()));
+bool is_constant_column(std::string_view column) {
+  return !column.empty() && (static_cast<uint8_t>(column.front()) & kConstant) != 0;
 }
 
-bool take_float_column(std::string_view& bytes, std::span<double> out) {
-  if (bytes.empty() || out.size() > kColumnSizeMax) return false;
-  const auto kind = static_cast<Kind>(bytes.front());
-  bytes.remove_prefix(1);
+void append_float_column(std::string& out, std::span<const double> values) {
+  ENSURE(!values.empty() && values.size() <= kColumnSizeMax);
+  if (all_the_same(values)) return append_constant(out, values[0]);
+  static thread_local DecimalForm form;  // too large for small stacks
+  const Sample sample = sample_of(values);
+  std::optional<Scale> divided = find_scale(sample, false);
+  std::optional<Scale> multiplied =
+      divided && divided->exponent == 0 ? std::nullopt : find_scale(sample, true);
+  // A product often is a decimal of some more digits, and the other way round.
+  if (!divided || (multiplied && multiplied->exponent < divided->exponent)) {
+    std::swap(divided, multiplied);
+  }
+  std::optional<Scale> chosen = divided;
+  if (!chosen || chosen->exponent >= 10) {
+    if (const std::optional<Scale> near = find_near_scale(sample)) chosen = near;
+  }
+  if (!chosen) return append_raw(out, values);
+  fill_decimal(values, *chosen, form);
+  if (form.bad_count > 0 && multiplied && multiplied->exponent <= form.scale.exponent + 1) {
+    const Scale before = form.scale;
+    const size_t bad_before = form.bad_count;
+    fill_decimal(values, *multiplied, form);
+    if (form.bad_count >= bad_before) form.fill(values, before);
+  }
+  const size_t begin = out.size();
+  append_decimal(out, values, form);
+  if (form.bad_count * kRawTriedShare < values.size() && out.size() - begin < 5 * values.size()) {
+    return;
+  }
+  std::string raw;
+  append_raw(raw, values);
+  if (raw.size() < out.size() - begin) out.replace(begin, std::string::npos, raw);
+}
+
+namespace {
+
+bool take_decimals(std::string_view& bytes, uint8_t kind, std::span<double> out) {
+  const Scale scale{.exponent = kind & size_t{kExponentMask},
+                    .multiply = (kind & kMultiplies) != 0};
+  std::array<int64_t, kColumnSizeMax> integers;
+  if (!take_int_column(bytes, std::span(integers).first(out.size()))) return false;
+  kernels().to_doubles(integers.data(), out.size(), scale.for_kernels(), out.data());
+  if ((kind & kExceptionsFollow) == 0) return true;
+
+  uint64_t count = 0;
+  if (!core::take_varint(bytes, count) || count == 0 || count > out.size()) return false;
+  std::array<uint64_t, kColumnSizeMax> gaps;
+  std::array<uint64_t, kColumnSizeMax> differences;
+  if (!take_packed_numbers(bytes, count, gaps.data()) ||
+      !take_packed_numbers(bytes, count, differences.data())) {
+    return false;
+  }
+  size_t next = 0;
+  for (size_t i = 0; i < count; ++i) {
+    if (gaps[i] >= out.size() - next) return false;
+    const size_t at = next + gaps[i];
+    out[at] = std::bit_cast<double>(bits_of(out[at]) + differences[i]);
+    next = at + 1;
+  }
+  return true;
+}
+
+bool take_raw(std::string_view& bytes, std::span<double> out) {
+  std::array<int64_t, kColumnSizeMax> bits;
+  if (!take_int_column(bytes, std::span(bits).first(out.size()))) return false;
+  std::memcpy(out.data(), bits.data(), out.size_bytes());
+  return true;
+}
+
+bool take_constant(std::string_view& bytes, uint8_t kind, std::span<double> out) {
+  double value = 0;
+  if ((kind & kDecimals) != 0) {
+    int64_t integer = 0;
+    if ((kind & kExceptionsFollow) != 0 || !core::take_zigzag(bytes, integer)) return false;
+    const Scale scale{.exponent = kind & size_t{kExponentMask},
+                      .multiply = (kind & kMultiplies) != 0};
+    kernels().to_doubles(&integer, 1, scale.for_kernels(), &value);
+  } else {
+    if (kind != (kConstant | static_cast<uint8_t>(Kind::Raw))) return false;
+    if (bytes.size() < sizeof(value)) return false;
+    value = core::load_le<double>(bytes);
+    bytes.remove_prefix(sizeof(value));
+  }
+  std::fill(out.begin(), out.end(), value);
+  return true;
+}
+
+bool take_old_decimals(std::string_view& bytes, std::span<double> out) {
+  if (bytes.empty()) return false;
   std::array<int64_t, kColumnSizeMax> integers;
   const std::span<int64_t> column = std::span(integers).first(out.size());
-  if (kind == Kind::Raw) {
-    if (!take_int_column(bytes, column)) return false;
-    std::memcpy(out.data(), column.data(), column.size_bytes());
-    return true;
-  }
-  if (kind != Kind::Decimal || bytes.empty()) return false;
-
   const auto exponent = static_cast<uint8_t>(bytes.front());
   bytes.remove_prefix(1);
   uint64_t exception_count = 0;
-  if (exponent >= kPowersOfTen.size()) return false;
+  if (exponent >= kOldExponentCount) return false;
   if (!core::take_varint(bytes, exception_count) || exception_count > out.size()) return false;
   std::string_view exceptions = bytes;
   for (uint64_t i = 0; i < exception_count; ++i) {
@@ -160,6 +373,18 @@ bool take_float_column(std::string_view& bytes, std::span<double> out) {
     exceptions.remove_prefix(sizeof(double));
   }
   return true;
+}
+
+}  // namespace
+
+bool take_float_column(std::string_view& bytes, std::span<double> out) {
+  if (bytes.empty() || out.empty() || out.size() > kColumnSizeMax) return false;
+  const auto kind = static_cast<uint8_t>(bytes.front());
+  bytes.remove_prefix(1);
+  if ((kind & kConstant) != 0) return take_constant(bytes, kind, out);
+  if ((kind & kDecimals) != 0) return take_decimals(bytes, kind, out);
+  if (kind == static_cast<uint8_t>(Kind::Raw)) return take_raw(bytes, out);
+  return kind == static_cast<uint8_t>(Kind::Decimal) && take_old_decimals(bytes, out);
 }
 
 }  // namespace encoding

@@ -3,9 +3,11 @@
 // Most metrics are decimal: 0.1 steps, counts, bytes. Such a value is an integer over a
 // power of ten, and integers pack ten times better than the bits of a double (VictoriaMetrics
 // does the same). A value counts as decimal at exponent e only when dividing the integer
-// by 10^e gives back the very same bits; the others (NaN, the stale marker, -0, a rare
-// odd one) are listed as exceptions by their raw bits. A column with many of them is
-// stored as the integers that its bits are.
+// by 10^e gives back the very same bits, or, for a column that is better described so,
+// multiplying it by 10^-e (nanoseconds * 1e-9). The others (NaN, the stale marker, -0, a sum
+// of decimals that is a last place off) are exceptions: how far their bits are from those of
+// the integer beside them. A column with many of them is stored as the integers that its bits
+// are.
 
 #pragma once
 
@@ -20,5 +22,8 @@ void append_float_column(std::string& out, std::span<const double> values);
 
 // Takes a column of out.size() values off the front of `bytes`.
 [[nodiscard]] bool take_float_column(std::string_view& bytes, std::span<double> out);
+
+// Whether a column holds one value, however often it is asked for.
+bool is_constant_column(std::string_view column);
 
 }  // namespace encoding

@@ -2,17 +2,37 @@
 
 #include "core/result.h"
 #include "core/varint.h"
+#include "encoding/kernels.h"
+#include "encoding/packed_numbers.h"
 
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cmath>
 #include <cstring>
 #include <limits>
+#include <numeric>
 
 namespace encoding {
 namespace {
 
-enum class Kind : uint8_t { Constant = 0, Linear = 1, Plain = 2, Delta = 3, Delta2 = 4 };
+// Plain to Delta2 are read only: they were written before there were packed numbers.
+enum class Kind : uint8_t {
+  Constant = 0,
+  Linear = 1,
+  Plain = 2,
+  Delta = 3,
+  Delta2 = 4,
+  PackedPlain = 5,
+  PackedDelta = 6,
+  PackedDelta2 = 7,
+  PackedTrend = 8,
+  PackedXor = 9,
+};
+// In the byte of a packed kind.
+constexpr uint8_t kUnitFollows = 0x80;
+// Of the forms of a column, so many are packed to see which is smallest.
+constexpr size_t kFormsTriedMax = 4;
 
 constexpr size_t kBlock = 64;
 // A value of up to 56 bits at any bit offset lies within one 8-byte load; wider ones
@@ -20,74 +40,13 @@ constexpr size_t kBlock = 64;
 constexpr unsigned kWidthMax = 56;
 constexpr unsigned kWholeWord = 64;
 
-unsigned width_of(uint64_t largest) {
-  const auto width = static_cast<unsigned>(std::bit_width(largest));
-  return width > kWidthMax ? kWholeWord : width;
-}
-
 struct Frame {
   int64_t min = 0;
   unsigned width = 0;
 };
 
-// The least and the greatest of some differences.
-struct Range {
-  int64_t min = std::numeric_limits<int64_t>::max();
-  int64_t max = std::numeric_limits<int64_t>::min();
-
-  void add(uint64_t value) {
-    min = std::min(min, static_cast<int64_t>(value));
-    max = std::max(max, static_cast<int64_t>(value));
-  }
-  // After the common zero bits are shifted out.
-  Frame frame(unsigned shift) const {
-    const auto low = static_cast<uint64_t>(min >> shift);
-    return {min >> shift, width_of(static_cast<uint64_t>(max >> shift) - low)};
-  }
-};
-
-// Plain values, first and second differences of one block.
-using Ranges = std::array<Range, 3>;
-
 size_t packed_size(size_t count, unsigned width) {
   return (count * width + 7) / 8;
-}
-
-size_t varint_size(uint64_t value) {
-  return (static_cast<size_t>(std::bit_width(value | 1)) + 6) / 7;
-}
-
-size_t block_size(size_t count, Frame frame) {
-  return 1 + varint_size(core::zigzag(frame.min)) + packed_size(count, frame.width);
-}
-
-void append_packed(std::string& out, std::span<const uint64_t> block, Frame frame) {
-  if (frame.width == 0) return;
-  const size_t begin = out.size();
-  const size_t size = packed_size(block.size(), frame.width);
-  out.resize(begin + size + sizeof(uint64_t));  // room for whole-word stores
-  char* at = out.data() + begin;
-  const auto min = static_cast<uint64_t>(frame.min);
-  if (frame.width == kWholeWord) {
-    for (const uint64_t one : block) {
-      const uint64_t value = one - min;
-      std::memcpy(at, &value, sizeof(value));
-      at += sizeof(value);
-    }
-  } else {
-    uint64_t word = 0;  // the bits that are not stored yet
-    unsigned filled = 0;
-    for (const uint64_t one : block) {
-      word |= (one - min) << filled;
-      filled += frame.width;
-      std::memcpy(at, &word, sizeof(word));
-      // At most 7 bits stay, so that 56 more fit.
-      at += filled / 8;
-      word >>= filled / 8 * 8;
-      filled %= 8;
-    }
-  }
-  out.resize(begin + size);
 }
 
 // `in` has at least 8 readable bytes behind the packed ones.
@@ -138,95 +97,225 @@ bool take_blocks(std::string_view& bytes, std::span<uint64_t> out) {
   return true;
 }
 
-using BlockRanges = std::array<Ranges, kColumnSizeMax / kBlock>;
+// ---- writing ----
 
-// One pass finds everything that the choice of a kind needs. Gives the bits that any
-// difference to the first value has.
-uint64_t find_ranges(std::span<const int64_t> values, BlockRanges& ranges) {
-  const size_t count = values.size() - 1;
+// What a column is the sum of; the order is that of the kinds from Kind::PackedPlain on.
+enum class Form : uint8_t { Plain, Delta, Delta2, Trend, Xor };
+constexpr size_t kFormCount = 5;
+
+// All forms of a column but its first value, in units.
+struct Forms {
+  std::array<std::array<int64_t, kColumnSizeMax>, kFormCount> numbers;
+  std::array<size_t, kFormCount> cost_estimates{};
+  uint64_t unit = 1;
+  uint64_t xor_unit = 1;
+  int64_t step = 0;
+};
+
+uint64_t magnitude(uint64_t difference) {
+  const auto as_signed = static_cast<int64_t>(difference);
+  return as_signed < 0 ? uint64_t{0} - difference : difference;
+}
+
+// The greatest number that divides all differences to the first value.
+uint64_t common_unit(std::span<const int64_t> values) {
   const auto first = static_cast<uint64_t>(values[0]);
   uint64_t any = 0;
+  for (const int64_t value : values) any |= static_cast<uint64_t>(value) - first;
+  if (any == 0) return 1;
+  const auto zeros = static_cast<unsigned>(std::countr_zero(any));
+  uint64_t odd = 0;
+  uint64_t before = 0;
+  for (const int64_t value : values) {
+    const uint64_t now = magnitude(static_cast<uint64_t>(value) - first) >> zeros;
+    if (now == before) continue;
+    before = now;
+    if (odd != 0 && now % odd == 0) continue;
+    odd = std::gcd(odd, now);
+    if (odd == 1) break;
+  }
+  const uint64_t unit = odd << zeros;
+  return unit <= uint64_t{1} << 62U ? unit : 1;
+}
+
+int64_t divide(uint64_t difference, uint64_t unit) {
+  if (std::has_single_bit(unit)) {
+    return static_cast<int64_t>(difference) >> std::countr_zero(unit);
+  }
+  return static_cast<int64_t>(difference) / static_cast<int64_t>(unit);
+}
+
+// The step of most values: far ones (a pause between scrapes) do not count.
+int64_t common_step(std::span<const int64_t> deltas) {
+  const auto mean = [](std::span<const int64_t> all, int64_t low, int64_t high) {
+    double sum = 0;
+    double count = 0;
+    for (const int64_t one : all) {
+      const bool counts = one >= low && one <= high;
+      sum += counts ? static_cast<double>(one) : 0;
+      count += counts ? 1 : 0;
+    }
+    const double found = count == 0 ? 0 : sum / count;
+    return std::fabs(found) < 0x1p62 ? static_cast<int64_t>(std::nearbyint(found)) : 0;
+  };
+  const int64_t all = mean(deltas, INT64_MIN, INT64_MAX);
+  if (all == 0) return 0;
+  const int64_t half = all / 2;
+  return mean(deltas, std::min(half, all + half), std::max(half, all + half));
+}
+
+// Bits that the numbers take around the better of 0 and their mean.
+size_t estimate(std::span<const int64_t> numbers) {
+  double sum = 0;
+  for (const int64_t number : numbers) sum += static_cast<double>(number);
+  const double mean = sum / static_cast<double>(numbers.size());
+  const auto centre =
+      std::fabs(mean) < 0x1p62 ? static_cast<uint64_t>(static_cast<int64_t>(mean)) : 0;
+  size_t around_zero = 0;
+  size_t around_centre = 0;
+  for (const int64_t number : numbers) {
+    const auto value = static_cast<uint64_t>(number);
+    around_zero += static_cast<size_t>(std::bit_width(magnitude(value)));
+    around_centre += static_cast<size_t>(std::bit_width(magnitude(value - centre)));
+  }
+  return std::min(around_zero, around_centre);
+}
+
+void find_forms(std::span<const int64_t> values, Xor with_xor, Forms& forms) {
+  const size_t count = values.size() - 1;
+  const auto first = static_cast<uint64_t>(values[0]);
+  forms.unit = common_unit(values);
   uint64_t before = 0;
   uint64_t delta_before = 0;
-  for (size_t begin = 0; begin < count; begin += kBlock) {
-    Ranges found;
-    const size_t end = std::min(count, begin + kBlock);
-    for (size_t i = begin; i < end; ++i) {
-      const uint64_t plain = static_cast<uint64_t>(values[i + 1]) - first;
-      const uint64_t delta = plain - before;
-      any |= plain;
-      found[0].add(plain);
-      found[1].add(delta);
-      found[2].add(delta - delta_before);
-      before = plain;
-      delta_before = delta;
-    }
-    ranges[begin / kBlock] = found;
+  auto& [plains, deltas, deltas2, trends, xors] = forms.numbers;
+  for (size_t i = 0; i < count; ++i) {
+    const int64_t plain = divide(static_cast<uint64_t>(values[i + 1]) - first, forms.unit);
+    const uint64_t delta = static_cast<uint64_t>(plain) - before;
+    plains[i] = plain;
+    deltas[i] = static_cast<int64_t>(delta);
+    deltas2[i] = static_cast<int64_t>(delta - delta_before);
+    before = static_cast<uint64_t>(plain);
+    delta_before = delta;
   }
-  return any;
+  forms.step = common_step(std::span(deltas).first(count));
+  for (size_t i = 0; i < count; ++i) {
+    trends[i] = static_cast<int64_t>(static_cast<uint64_t>(plains[i]) -
+                                     static_cast<uint64_t>(forms.step) * (i + 1));
+  }
+  for (size_t form = 0; form < kFormCount - 1; ++form) {
+    forms.cost_estimates[form] = estimate(std::span(forms.numbers[form]).first(count));
+  }
+  if (forms.step == 0) forms.cost_estimates[static_cast<size_t>(Form::Trend)] = SIZE_MAX;
+  forms.cost_estimates[static_cast<size_t>(Form::Xor)] = SIZE_MAX;
+  if (with_xor == Xor::Leave) return;
+  uint64_t any = 0;
+  for (size_t i = 0; i < count; ++i) {
+    xors[i] = values[i + 1] ^ values[i];
+    any |= static_cast<uint64_t>(xors[i]);
+  }
+  const auto zeros = any == 0 ? 0U : static_cast<unsigned>(std::countr_zero(any));
+  forms.xor_unit = uint64_t{1} << zeros;
+  for (size_t i = 0; i < count; ++i) {
+    xors[i] = static_cast<int64_t>(static_cast<uint64_t>(xors[i]) >> zeros);
+  }
+  forms.cost_estimates[static_cast<size_t>(Form::Xor)] = estimate(std::span(xors).first(count));
+}
+
+void append_form(std::string& out, int64_t first, const Forms& forms, Form form, size_t count) {
+  const uint64_t unit = form == Form::Xor ? forms.xor_unit : forms.unit;
+  const auto kind =
+      static_cast<uint8_t>(static_cast<uint8_t>(Kind::PackedPlain) + static_cast<uint8_t>(form));
+  out.push_back(static_cast<char>(kind | (unit != 1 ? kUnitFollows : 0U)));
+  core::append_zigzag(out, first);
+  if (unit != 1) core::append_varint(out, unit);
+  if (form == Form::Trend) core::append_zigzag(out, forms.step);
+  append_packed_numbers(out, std::span(forms.numbers[static_cast<size_t>(form)]).first(count));
 }
 
 }  // namespace
 
-void append_int_column(std::string& out, std::span<const int64_t> values) {
+void append_int_column(std::string& out, std::span<const int64_t> values, Xor with_xor) {
   ENSURE(!values.empty() && values.size() <= kColumnSizeMax);
-  const size_t count = values.size() - 1;  // the first stands in the header
   const auto first = static_cast<uint64_t>(values[0]);
-
-  BlockRanges ranges;
-  const size_t blocks = (count + kBlock - 1) / kBlock;
-  const uint64_t any = find_ranges(values, ranges);
   const auto put_header = [&](Kind kind) {
     out.push_back(static_cast<char>(kind));
-    core::append_varint(out, core::zigzag(values[0]));
+    core::append_zigzag(out, values[0]);
   };
-  if (any == 0) return put_header(Kind::Constant);
-  const auto step = static_cast<int64_t>(static_cast<uint64_t>(values[1]) - first);
-  const bool linear =
-      std::all_of(ranges.begin(), ranges.begin() + static_cast<ptrdiff_t>(blocks),
-                  [&](const Ranges& one) { return one[1].min == step && one[1].max == step; });
+  const auto differs =
+      std::find_if(values.begin(), values.end(), [&](int64_t value) { return value != values[0]; });
+  if (differs == values.end()) return put_header(Kind::Constant);
+  const uint64_t step = static_cast<uint64_t>(values[1]) - first;
+  bool linear = true;
+  for (size_t i = 1; i < values.size() && linear; ++i) {
+    linear = static_cast<uint64_t>(values[i]) == first + step * i;
+  }
   if (linear) {
     put_header(Kind::Linear);
-    core::append_varint(out, core::zigzag(step));
+    core::append_zigzag(out, static_cast<int64_t>(step));
     return;
   }
 
-  const auto shift = static_cast<unsigned>(std::countr_zero(any));
-  const auto count_of = [&](size_t block) { return std::min(kBlock, count - block * kBlock); };
-  std::array<size_t, 3> sizes{};
-  for (size_t block = 0; block < blocks; ++block) {
-    for (size_t kind = 0; kind < sizes.size(); ++kind) {
-      sizes[kind] += block_size(count_of(block), ranges[block][kind].frame(shift));
-    }
-  }
-  const auto best =
-      static_cast<size_t>(std::min_element(sizes.begin(), sizes.end()) - sizes.begin());
-
-  put_header(static_cast<Kind>(static_cast<size_t>(Kind::Plain) + best));
-  out.push_back(static_cast<char>(shift));
-  std::array<uint64_t, kBlock> packed;
-  uint64_t before = 0;
-  uint64_t delta_before = 0;
-  for (size_t block = 0; block < blocks; ++block) {
-    const size_t begin = block * kBlock;
-    for (size_t i = 0; i < count_of(block); ++i) {
-      const uint64_t plain = static_cast<uint64_t>(values[begin + i + 1]) - first;
-      const uint64_t delta = plain - before;
-      const uint64_t wanted = best == 0 ? plain : best == 1 ? delta : delta - delta_before;
-      packed[i] = static_cast<uint64_t>(static_cast<int64_t>(wanted) >> shift);
-      before = plain;
-      delta_before = delta;
-    }
-    const Frame frame = ranges[block][best].frame(shift);
-    out.push_back(static_cast<char>(frame.width));
-    core::append_varint(out, core::zigzag(frame.min));
-    append_packed(out, std::span(packed).first(count_of(block)), frame);
+  const size_t count = values.size() - 1;  // the first stands in the header
+  static thread_local Forms forms;         // too large for small stacks
+  find_forms(values, with_xor, forms);
+  std::array<size_t, kFormCount> order = {0, 1, 2, 3, 4};
+  std::sort(order.begin(), order.end(), [](size_t a, size_t b) {
+    return forms.cost_estimates[a] != forms.cost_estimates[b]
+               ? forms.cost_estimates[a] < forms.cost_estimates[b]
+               : a < b;
+  });
+  const size_t begin = out.size();
+  append_form(out, values[0], forms, static_cast<Form>(order[0]), count);
+  // The estimate is rough: what comes close is tried as well.
+  for (size_t i = 1; i < kFormsTriedMax; ++i) {
+    const size_t estimated = forms.cost_estimates[order[i]];
+    if (estimated > forms.cost_estimates[order[0]] * 3 / 2 + count) break;
+    std::string other;
+    append_form(other, values[0], forms, static_cast<Form>(order[i]), count);
+    if (other.size() < out.size() - begin) out.replace(begin, std::string::npos, other);
   }
 }
 
+namespace {
+
+// Behind kind and first value.
+bool take_packed(std::string_view& bytes, uint8_t kind_byte, uint64_t first,
+                 std::span<int64_t> out) {
+  const auto form =
+      static_cast<Form>((kind_byte & ~kUnitFollows) - static_cast<uint8_t>(Kind::PackedPlain));
+  uint64_t unit = 1;
+  int64_t step = 0;
+  if ((kind_byte & kUnitFollows) != 0 && !core::take_varint(bytes, unit)) return false;
+  if (form == Form::Trend && !core::take_zigzag(bytes, step)) return false;
+  std::array<uint64_t, kColumnSizeMax> numbers;
+  const size_t count = out.size() - 1;
+  out[0] = static_cast<int64_t>(first);
+  if (count == 0) return false;
+  if (!take_packed_numbers(bytes, count, numbers.data())) return false;
+  if (form == Form::Xor) {
+    uint64_t value = first;
+    for (size_t i = 0; i < count; ++i) {
+      value ^= numbers[i] * unit;
+      out[i + 1] = static_cast<int64_t>(value);
+    }
+    return true;
+  }
+  const Kernels& chosen = kernels();
+  if (form == Form::Delta2) chosen.prefix_sum(numbers.data(), count);
+  if (form == Form::Delta || form == Form::Delta2) chosen.prefix_sum(numbers.data(), count);
+  if (form == Form::Trend) {
+    for (size_t i = 0; i < count; ++i) numbers[i] += static_cast<uint64_t>(step) * (i + 1);
+  }
+  chosen.scale(numbers.data(), count, unit, first, out.data() + 1);
+  return true;
+}
+
+}  // namespace
+
 bool take_int_column(std::string_view& bytes, std::span<int64_t> out) {
   if (out.empty() || bytes.empty()) return false;
-  const auto kind = static_cast<Kind>(bytes.front());
+  const auto kind_byte = static_cast<uint8_t>(bytes.front());
+  const auto kind = static_cast<Kind>(kind_byte);
   bytes.remove_prefix(1);
   uint64_t zigzag = 0;
   if (!core::take_varint(bytes, zigzag)) return false;
@@ -241,6 +330,10 @@ bool take_int_column(std::string_view& bytes, std::span<int64_t> out) {
     const auto step = static_cast<uint64_t>(core::unzigzag(zigzag));
     for (size_t i = 0; i < out.size(); ++i) out[i] = static_cast<int64_t>(first + step * i);
     return true;
+  }
+  const auto packed = static_cast<Kind>(kind_byte & ~kUnitFollows);
+  if (packed >= Kind::PackedPlain && packed <= Kind::PackedXor) {
+    return take_packed(bytes, kind_byte, first, out);
   }
   if (kind != Kind::Plain && kind != Kind::Delta && kind != Kind::Delta2) return false;
 

@@ -1,16 +1,14 @@
-// Integers as bit-packed differences: the column under timestamps and decimal values.
+// Integers: the column under timestamps and decimal values.
 //
-//   kind, then by kind                                     (docs/formats/chunk.md)
-//   Constant  first
-//   Linear    first, step                                  v[i] = first + i * step
-//   Plain     first, shift, blocks of v[i] - first
-//   Delta     first, shift, blocks of first differences
-//   Delta2    first, shift, blocks of second differences
+//   kind, first value, by kind                              (docs/formats/chunk.md)
+//   Constant
+//   Linear    step                          v[i] = first + i * step
+//   Packed... [unit], [step], numbers       v[i] = first + unit * u[i]
 //
-// Differences are taken modulo 2^64, so every int64 survives. They are shifted right
-// by the zero bits that all of them share (memory comes in pages), cut into blocks of
-// 64 and packed with the width that the block needs above its minimum (frame of
-// reference: Goldstein et al., ICDE 1998). The kind with the fewest bytes wins.
+// The numbers are u itself, its differences, the differences of these, or what u differs from
+// a straight line (timestamps that jitter around their slots); u is counted in the greatest
+// common divisor of all. Arithmetic wraps at 2^64, so every int64 survives. The form with the
+// fewest bytes wins.
 
 #pragma once
 
@@ -25,8 +23,12 @@ namespace encoding {
 // A chunk never holds more: bounds what a decoder may be asked to produce.
 inline constexpr size_t kColumnSizeMax = 1024;
 
+// Whether to try what consecutive values differ in as bits: for bits of float64s.
+enum class Xor : uint8_t { Leave, Try };
+
 // Appends the column. Precondition: 1 <= values.size() <= kColumnSizeMax.
-void append_int_column(std::string& out, std::span<const int64_t> values);
+void append_int_column(std::string& out, std::span<const int64_t> values,
+                       Xor with_xor = Xor::Leave);
 
 // Takes a column of out.size() values off the front of `bytes`; false when they are
 // not such a column.

@@ -1,0 +1,140 @@
+#include "encoding/kernels.h"
+
+#include "encoding/kernels_baseline.h"
+
+#include <algorithm>
+#include <atomic>
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <vector>
+
+namespace encoding {
+namespace {
+
+uint64_t load_word(const char* at) {
+  uint64_t word = 0;
+  std::memcpy(&word, at, sizeof(word));
+  return word;
+}
+
+void unpack(const char* in, size_t count, unsigned width, uint64_t base, uint64_t* out) {
+  const uint64_t mask = (uint64_t{1} << width) - 1;
+  size_t bit = 0;
+  for (size_t i = 0; i < count; ++i) {
+    out[i] = ((load_word(in + (bit >> 3U)) >> (bit & 7U)) & mask) + base;
+    bit += width;
+  }
+}
+
+void unpack_classes(const char* planes, size_t plane_size, const char* in, size_t count,
+                    const ClassTable& table, uint64_t* out) {
+  std::array<uint64_t, kClassesMax> masks{};
+  for (size_t i = 0; i < table.count; ++i) masks[i] = (uint64_t{1} << table.width[i]) - 1;
+  const auto plane_count = static_cast<unsigned>(std::bit_width(table.count - 1));
+  size_t bit = 0;
+  for (size_t begin = 0; begin < count; begin += kGroup) {
+    std::array<unsigned, 3> plane{};
+    for (unsigned k = 0; k < plane_count; ++k) {
+      plane[k] = static_cast<uint8_t>(planes[k * plane_size + begin / kGroup]);
+    }
+    const size_t here = std::min(kGroup, count - begin);
+    for (size_t i = 0; i < here; ++i) {
+      const unsigned id =
+          ((plane[0] >> i) & 1U) | (((plane[1] >> i) & 1U) << 1U) | (((plane[2] >> i) & 1U) << 2U);
+      out[begin + i] = ((load_word(in + (bit >> 3U)) >> (bit & 7U)) & masks[id]) + table.base[id];
+      bit += table.width[id];
+    }
+  }
+}
+
+void prefix_sum(uint64_t* values, size_t count) {
+  uint64_t sum = 0;
+  for (size_t i = 0; i < count; ++i) {
+    sum += values[i];
+    values[i] = sum;
+  }
+}
+
+void scale(const uint64_t* in, size_t count, uint64_t unit, uint64_t first, int64_t* out) {
+  for (size_t i = 0; i < count; ++i) out[i] = static_cast<int64_t>(first + unit * in[i]);
+}
+
+void to_doubles(const int64_t* in, size_t count, const DecimalScale& scale, double* out) {
+  if (scale.power == 1) {
+    for (size_t i = 0; i < count; ++i) out[i] = static_cast<double>(in[i]);
+  } else if (scale.multiply) {
+    for (size_t i = 0; i < count; ++i) out[i] = static_cast<double>(in[i]) * scale.inverse;
+  } else {
+    for (size_t i = 0; i < count; ++i) out[i] = static_cast<double>(in[i]) / scale.power;
+  }
+}
+
+size_t to_integers(const double* in, size_t count, const DecimalScale& scale, int64_t* out,
+                   uint8_t* bad) {
+  constexpr auto kRounderBits = std::bit_cast<uint64_t>(kRounder);
+  std::fill_n(bad, (count + 7) / 8, uint8_t{0});
+  size_t bad_count = 0;
+  for (size_t i = 0; i < count; ++i) {
+    const double scaled = in[i] * scale.power;
+    const double sum = scaled + kRounder;
+    const double rounded = sum - kRounder;
+    const double back = scale.multiply ? rounded * scale.inverse : rounded / scale.power;
+    out[i] = static_cast<int64_t>(std::bit_cast<uint64_t>(sum) - kRounderBits);
+    const bool good = std::fabs(scaled) < kDecimalLimit &&
+                      std::bit_cast<uint64_t>(back) == std::bit_cast<uint64_t>(in[i]);
+    if (good) continue;
+    bad[i / 8] = static_cast<uint8_t>(bad[i / 8] | (1U << (i % 8)));
+    ++bad_count;
+  }
+  return bad_count;
+}
+
+std::vector<const Kernels*> find_available() {
+  std::vector<const Kernels*> found;
+#if defined(__x86_64__)
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+      __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("fma")) {
+    found.push_back(&kAvx512Kernels);
+  }
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+      __builtin_cpu_supports("bmi2")) {
+    found.push_back(&kAvx2Kernels);
+  }
+#endif
+  found.push_back(&kBaselineKernels);
+  return found;
+}
+
+std::atomic<const Kernels*>& chosen_kernels() {
+  static std::atomic<const Kernels*> chosen = available_kernels().front();
+  return chosen;
+}
+
+}  // namespace
+
+constinit const Kernels kBaselineKernels = {
+    .name = "baseline",
+    .unpack = unpack,
+    .unpack_classes = unpack_classes,
+    .prefix_sum = prefix_sum,
+    .scale = scale,
+    .to_doubles = to_doubles,
+    .to_integers = to_integers,
+};
+
+std::span<const Kernels* const> available_kernels() {
+  static const std::vector<const Kernels*> available = find_available();
+  return available;
+}
+
+const Kernels& kernels() {
+  return *chosen_kernels().load(std::memory_order_relaxed);
+}
+
+void force_kernels(const Kernels& chosen) {
+  chosen_kernels().store(&chosen, std::memory_order_relaxed);
+}
+
+}  // namespace encoding
