@@ -29,6 +29,9 @@
 
 namespace tsdb {
 
+class ImportSeries;  // tsdb/import_series.h
+struct ImportedBlock;
+
 struct EngineOptions {
   std::string data_dir;
   int64_t retention_ms = 7LL * 24 * 3'600'000;     // from the newest block's end; 0: for ever
@@ -159,6 +162,12 @@ class Engine final : public storage::SampleSink, public storage::SeriesSource {
   // A copy of everything as a data directory of its own under <data>/snapshots, of hard
   // links to the blocks; gives its name. `skip_head`: without what is not in blocks yet.
   core::Result<std::string> snapshot(bool skip_head);
+
+  // Writes series from outside into one block and makes it count: all of them or none. The
+  // range is aligned, and no part of it is flushed meanwhile. Of the same series and time the
+  // sample that is there already stays.
+  core::Result<ImportedBlock> import_block(const model::TenantId& tenant, model::TimeRange range,
+                                           ImportSeries& series);
 
   // The tenants that have data, sorted.
   std::vector<model::TenantId> tenants() const;
