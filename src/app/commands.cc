@@ -1,6 +1,7 @@
 #include "app/commands.h"
 
 #include "app/agent_command.h"
+#include "app/import_command.h"
 #include "app/register_command.h"
 #include "app/route_command.h"
 
@@ -29,7 +30,7 @@ constexpr std::array kCommands = {
     Command{"dlq", "look into undeliverable notifications", nullptr},
     Command{"drill", "exercise an alert from end to end", nullptr},
     Command{"export", "write samples to files", nullptr},
-    Command{"import", "read samples from files", nullptr},
+    Command{"import", "take over the data of a Prometheus", run_import},
     Command{"man", "print the manual page", nullptr},
     Command{"oncall", "show who is on call", nullptr},
     Command{"query", "run a PromQL query", nullptr},
