@@ -99,6 +99,8 @@ struct ApiOptions {
   std::function<core::Result<void>()> reload;
   std::function<ConfigState()> config_state;  // empty: none is loaded
   std::function<ReplayProgress()> replay_progress;
+  // What does not work though the server is ready, for humans; empty: nothing.
+  std::function<std::vector<std::string>()> trouble;
 };
 
 // Thread-safe. handle() may block on disk and queries: run it on a worker executor.

@@ -18,7 +18,15 @@ Result<Response> healthy(const Call&) {
 }
 
 Result<Response> ready(const Call& call) {
-  if (call.is_ready) return Response::text(200, "Petrel is Ready.\n");
+  if (call.is_ready) {
+    // Ready for reads: a load balancer that took a read-only server away would take its
+    // data away as well. Writes answer 503 themselves.
+    std::string text = "Petrel is Ready.\n";
+    if (call.options.trouble) {
+      for (const std::string& one : call.options.trouble()) text += "Degraded: " + one + "\n";
+    }
+    return Response::text(200, text);
+  }
   return fail(ErrorCode::Unavailable, "Service Unavailable: the log is being replayed");
 }
 

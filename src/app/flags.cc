@@ -1,5 +1,6 @@
 #include "app/flags.h"
 
+#include "app/agent_flags.h"
 #include "app/collector_flags.h"
 #include "app/help_format.h"
 #include "app/prometheus_flags.h"
@@ -29,6 +30,7 @@ struct Definition {
       "petrel"};
   std::map<std::string, DurationFlag> durations;
   CollectorFlags collectors;
+  std::string min_free_disk;
   std::string log_level = "info";
   std::string log_format = "logfmt";
   bool remote_write_receiver = true;
@@ -127,6 +129,10 @@ void define_rest(Definition& all, Flags& flags) {
   cli.add_option("--storage.tsdb.series-limit", flags.series_max,
                  "Most series with recent samples; above it new ones are refused;\n0: no limit.")
       ->capture_default_str();
+  cli.add_option("--storage.tsdb.min-free-disk", all.min_free_disk,
+                 "Space that is kept free on the disk, as in 512MiB: below it no samples are\n"
+                 "taken; 0: none (default: 5 % of the disk, at most 256MiB).")
+      ->type_name("SIZE");
   add_duration(all, "query.lookback-delta", flags.lookback_ms,
                "How far back an instant selector looks for a sample.");
   add_duration(all, "query.timeout", flags.query_timeout_ms, "Longest time a query may take.");
@@ -320,6 +326,10 @@ core::Result<FlagsOutcome> parse_flags(const std::vector<std::string>& arguments
   }
   TRY(judge_unknown(all.cli.remaining(), all.cli, flags));
   TRY(read_durations(all));
+  if (!all.min_free_disk.empty()) {
+    flags.min_free_disk =
+        TRY(parse_size(all.min_free_disk).context("--storage.tsdb.min-free-disk"));
+  }
   judge_features(flags);
   apply(all.collectors, flags.collectors);
   for (const std::string& name : all.collectors.unbuilt) {

@@ -33,7 +33,8 @@ struct Flags {
   std::string data_path = "data/";
   int64_t retention_ms = 7 * 86'400'000LL;
   int64_t out_of_order_window_ms = 3'600'000;
-  uint64_t series_max = 0;  // per tenant, in the head; 0: no limit
+  uint64_t series_max = 0;                // per tenant, in the head; 0: no limit
+  std::optional<uint64_t> min_free_disk;  // unset: a part of the disk
 
   int64_t lookback_ms = 300'000;
   int64_t query_timeout_ms = 120'000;

@@ -109,6 +109,18 @@ Result<void> apply_scrapes(Node& node, const config::PrometheusConfig& config) {
   return node.scrapes->apply(config.scrapes, config.global.external_labels);
 }
 
+// What an operator has to know, one thing per line.
+std::vector<std::string> trouble_of(const Node& node) {
+  std::vector<std::string> all;
+  if (node.storage) {
+    if (std::string text = node.storage->trouble(); !text.empty())
+      all.push_back("storage: " + text);
+  }
+  const std::lock_guard lock(node.trouble_mutex);
+  if (!node.alerting_trouble.empty()) all.push_back("alerting: " + node.alerting_trouble);
+  return all;
+}
+
 void publish_build_info() {
   core::gauge("petrel_build_info", "1, labelled with the version this program was built as.",
               {{"version", std::string(petrel_version())}, {"compiler", __VERSION__}})
@@ -126,6 +138,7 @@ Result<void> start_http(Node& node) {
   options.enable_lifecycle = node.flags.enable_lifecycle;
   options.reload = [&node] { return reload(node); };
   options.config_state = [&node] { return config_state(node); };
+  options.trouble = [&node] { return trouble_of(node); };
   options.replay_progress = [&node]() -> api::ReplayProgress {
     if (!node.engine) return {};
     const tsdb::ReplayProgress progress = node.engine->progress();
@@ -246,15 +259,18 @@ Result<void> start_node(Node& node) {
   publish_unsupported(unsupported_keys(node.loaded));
 
   for (const Role* role : roles) TRY(role->start(node));
+  publish_services(node);
+  start_config_watch(node);
+  return {};
+}
 
-  node.api->set_services({.sink = node.engine.get(),
+void publish_services(Node& node) {
+  node.api->set_services({.sink = node.storage.get(),
                           .source = node.engine.get(),
                           .engine = node.promql.get(),
                           .rules = rules_view(node),
                           .tsdb_status = [&node](size_t top) { return tsdb_status(node, top); },
                           .scrape = node.scrapes.get()});
-  start_config_watch(node);
-  return {};
 }
 
 void stop_node(Node& node) {

@@ -37,6 +37,7 @@
 #include "promql/engine.h"
 #include "rules/rule_manager.h"
 #include "scrape/scrape_manager.h"
+#include "tsdb/disk_guard.h"
 #include "tsdb/embedded_log.h"
 #include "tsdb/engine.h"
 
@@ -85,6 +86,7 @@ struct Node {
   std::unique_ptr<core::FileLock> data_lock;
   std::unique_ptr<tsdb::EmbeddedLog> log;
   std::unique_ptr<tsdb::Engine> engine;
+  std::unique_ptr<tsdb::GuardedStorage> storage;  // what everyone writes to
   std::unique_ptr<promql::Engine> promql;
   std::unique_ptr<alertstore::SqliteStore> alert_store;
   std::unique_ptr<net::CurlTransport> transport;
@@ -94,6 +96,11 @@ struct Node {
   std::unique_ptr<net::ClientLoop> client_loop;
   std::unique_ptr<scrape::ScrapeManager> scrapes;
   std::atomic<core::TimerId> maintenance_timer = 0;
+  std::atomic<core::TimerId> disk_timer = 0;
+  std::atomic<core::TimerId> alerting_timer = 0;
+  // Why neither rules nor notifications run though they should; empty: they do.
+  std::string alerting_trouble;
+  mutable std::mutex trouble_mutex;  // guards alerting_trouble
   std::atomic<core::TimerId> merge_timer = 0;
   std::atomic<core::TimerId> watch_timer = 0;
 
@@ -107,6 +114,9 @@ core::Result<LoadedFiles> load_files(const Flags& flags, core::FileSystem& files
 
 // Reads the files again; on any error the old state stays and the error says why.
 core::Result<void> reload(Node& node);
+
+// The API works on what there is now.
+void publish_services(Node& node);
 
 // Starts the roles that the flags ask for, in the order of roles.cc. On an error
 // what was started is stopped again.

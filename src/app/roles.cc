@@ -1,6 +1,7 @@
 #include "app/roles.h"
 
 #include "core/log.h"
+#include "core/metrics.h"
 #include "rules/engine_query.h"
 
 #include <algorithm>
@@ -15,8 +16,14 @@ namespace {
 using core::Result;
 
 constexpr int64_t kMaintenancePeriodMs = 5'000;
+constexpr int64_t kMaintenancePeriodMaxMs = 60'000;
+constexpr int64_t kDiskPeriodMs = 1'000;
+// A disk that the alert store cannot be opened on is asked again this often.
+constexpr int64_t kAlertingRetryMs = 10'000;
 constexpr int64_t kMergePeriodMs = 30'000;
 constexpr int kMergeNiceness = 10;  // a tenth of the CPU when others want it
+
+void schedule_alerting(Node& node);
 
 std::string in_data_dir(const Node& node, std::string_view name) {
   std::string path = node.flags.data_path;
@@ -38,17 +45,38 @@ std::string external_url(const Node& node) {
   return url;
 }
 
-void schedule_maintenance(Node& node) {
-  node.maintenance_timer = node.timers.after(kMaintenancePeriodMs, [&node] {
-    const bool posted = node.background.post([&node] {
-      if (const auto done = node.engine->maintain(); !done) {
+// A disk that cannot take a block now can hardly take it in five seconds: each failure
+// doubles the wait.
+void schedule_maintenance(Node& node, int64_t wait_ms = kMaintenancePeriodMs) {
+  node.maintenance_timer = node.timers.after(wait_ms, [&node, wait_ms] {
+    const bool posted = node.background.post([&node, wait_ms] {
+      const auto done = node.engine->maintain();
+      int64_t next_ms = kMaintenancePeriodMs;
+      if (!done) {
+        next_ms = std::min(2 * wait_ms, kMaintenancePeriodMaxMs);
         core::log_error("tsdb", "maintenance failed, it will be tried again",
-                        {{"error", done.error().message}});
+                        {{"error", done.error().message}, {"in_ms", next_ms}});
       }
-      schedule_maintenance(node);
+      schedule_maintenance(node, next_ms);
     });
-    if (!posted) schedule_maintenance(node);
+    if (!posted) schedule_maintenance(node, wait_ms);
   });
+}
+
+void schedule_disk_check(Node& node) {
+  node.disk_timer = node.timers.after(kDiskPeriodMs, [&node] {
+    const bool posted = node.background.post([&node] {
+      node.storage->poll();
+      schedule_disk_check(node);
+    });
+    if (!posted) schedule_disk_check(node);
+  });
+}
+
+// Of the disk of the data directory, which exists.
+uint64_t disk_reserve(Node& node) {
+  const Result<core::DiskSpace> space = node.files.disk_space(node.flags.data_path);
+  return tsdb::disk_reserve_bytes(space ? space->total_bytes : 0, node.flags.min_free_disk);
 }
 
 void schedule_merging(Node& node) {
@@ -58,7 +86,9 @@ void schedule_merging(Node& node) {
       if (setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), kMergeNiceness) != 0) {
         core::log_warn("tsdb", "merging runs at normal priority");
       }
-      if (const auto done = node.engine->compact(); !done) {
+      if (!node.storage->may_merge()) {
+        core::log_debug("tsdb", "no merges: the disk is nearly full");
+      } else if (const auto done = node.engine->compact(); !done) {
         core::log_error("tsdb", "merging blocks failed, it will be tried again",
                         {{"error", done.error().message}});
       }
@@ -70,9 +100,10 @@ void schedule_merging(Node& node) {
 
 Result<void> start_storage(Node& node) {
   const Flags& flags = node.flags;
-  node.log = TRY(
-      tsdb::EmbeddedLog::open({.dir = in_data_dir(node, "log")}, node.files, node.clock, node.rng)
-          .context("open the log"));
+  node.log = TRY(tsdb::EmbeddedLog::open(
+                     {.dir = in_data_dir(node, "log"), .reserve_bytes = disk_reserve(node)},
+                     node.files, node.clock, node.rng)
+                     .context("open the log"));
   tsdb::EngineOptions options;
   options.data_dir = flags.data_path;
   options.retention_ms = flags.retention_ms;
@@ -85,13 +116,19 @@ Result<void> start_storage(Node& node) {
                                          std::move(node.data_lock))
                         .context("open the storage"));
   TRY(node.engine->recover().context("recover the storage"));
+  node.storage = std::make_unique<tsdb::GuardedStorage>(
+      flags.data_path, flags.min_free_disk,
+      tsdb::GuardedStorage::Parts{
+          .files = node.files, .clock = node.clock, .log = *node.log, .sink = *node.engine});
   schedule_maintenance(node);
+  schedule_disk_check(node);
   schedule_merging(node);
   return {};
 }
 
 void stop_storage(Node& node) {
   node.timers.cancel(node.maintenance_timer);
+  node.timers.cancel(node.disk_timer);
   node.timers.cancel(node.merge_timer);
   if (node.engine) node.engine->stop_merging();
 }
@@ -116,15 +153,69 @@ Result<void> start_querier(Node& node) {
 
 void stop_querier(Node& /*node*/) {}
 
+void note_alerting_trouble(Node& node, std::string text) {
+  core::gauge("petrel_alerting_degraded",
+              "1 while rules and notifications do not run: the alert store cannot be opened.")
+      .set(text.empty() ? 0 : 1);
+  const std::lock_guard lock(node.trouble_mutex);
+  node.alerting_trouble = std::move(text);
+}
+
+// Fails for a store that no waiting mends: damaged, or of a later version.
 Result<void> open_alert_store(Node& node) {
   if (node.alert_store) return {};
-  node.alert_store = TRY(alertstore::SqliteStore::open(in_data_dir(node, "alerts.db"))
-                             .context("open the alert store"));
+  auto store =
+      alertstore::SqliteStore::open(in_data_dir(node, "alerts.db")).context("open the alert store");
+  if (store) {
+    node.alert_store = *std::move(store);
+    note_alerting_trouble(node, "");
+    return {};
+  }
+  const core::ErrorCode code = store.error().code;
+  if (code == core::ErrorCode::Corruption || code == core::ErrorCode::Unsupported) {
+    return tl::unexpected(store.error());
+  }
+  core::log_error("app", "rules and notifications do not run: the alert store cannot be opened",
+                  {{"error", store.error().message}, {"retry_in_ms", kAlertingRetryMs}});
+  note_alerting_trouble(node, "neither rules nor notifications run: " + store.error().message);
+  schedule_alerting(node);
   return {};
+}
+
+// Starts what open_alert_store() had to leave out.
+void retry_alerting(Node& node) {
+  const std::lock_guard lock(node.reload_mutex);
+  if (node.is_stopping) return;
+  if (!node.api->is_ready()) return schedule_alerting(node);
+  const Result<void> opened = open_alert_store(node);
+  if (opened && !node.alert_store) return;
+  Result<void> started = opened;
+  const std::vector<const Role*> selected = *select_roles(node.flags.roles);
+  for (const Role* role : selected) {
+    const bool is_left_out =
+        (role->name == "notifier" && !node.notifier) || (role->name == "ruler" && !node.rules);
+    if (started && is_left_out) started = role->start(node);
+  }
+  if (!started) {
+    core::log_error("app", "rules and notifications cannot be started",
+                    {{"error", started.error().message}});
+    note_alerting_trouble(node, "neither rules nor notifications run: " + started.error().message);
+    return;
+  }
+  publish_services(node);
+  core::log_warn("app", "the alert store is there: rules and notifications run");
+}
+
+void schedule_alerting(Node& node) {
+  node.timers.cancel(node.alerting_timer);
+  node.alerting_timer = node.timers.after(kAlertingRetryMs, [&node] {
+    if (!node.background.post([&node] { retry_alerting(node); })) schedule_alerting(node);
+  });
 }
 
 Result<void> start_notifier(Node& node) {
   TRY(open_alert_store(node));
+  if (!node.alert_store) return {};
   node.transport = TRY(net::CurlTransport::start().context("start outgoing HTTP"));
   alerting::NotifierParts parts{
       .store = *node.alert_store,
@@ -140,11 +231,13 @@ Result<void> start_notifier(Node& node) {
 }
 
 void stop_notifier(Node& node) {
+  node.timers.cancel(node.alerting_timer);
   if (node.notifier) node.notifier->stop();
 }
 
 Result<void> start_ruler(Node& node) {
   TRY(open_alert_store(node));
+  if (!node.alert_store) return {};
   rules::RuleManagerOptions options;
   options.default_interval_ms = node.loaded.config.global.evaluation_interval_ms;
   options.default_query_offset_ms = node.loaded.config.global.rule_query_offset_ms;
@@ -155,7 +248,7 @@ Result<void> start_ruler(Node& node) {
   options.strict = node.flags.query_strict;
   rules::RuleManagerParts parts{.query = rules::engine_query(*node.promql, options.tenant),
                                 .check_expression = rules::engine_check(*node.promql),
-                                .sink = *node.engine,
+                                .sink = *node.storage,
                                 .store = *node.alert_store,
                                 .clock = node.clock,
                                 .outbox_written = [&node] {
@@ -168,6 +261,7 @@ Result<void> start_ruler(Node& node) {
 }
 
 void stop_ruler(Node& node) {
+  node.timers.cancel(node.alerting_timer);
   if (node.rules) node.rules->stop();
 }
 
@@ -176,7 +270,7 @@ Result<void> start_host_collector(Node& node) {
   options.collectors = node.flags.collectors;
   options.instance =
       node.flags.host_instance.empty() ? host_and_port(node) : node.flags.host_instance;
-  node.host_collector = TRY(agent::HostCollector::create(std::move(options), *node.engine,
+  node.host_collector = TRY(agent::HostCollector::create(std::move(options), *node.storage,
                                                          node.timers, node.background, node.clock));
   node.host_collector->start();
   return {};
@@ -190,7 +284,7 @@ Result<void> start_scraping(Node& node) {
   options.user_agent = fmt::format("Petrel/{}", petrel_version());
   options.honor_scrape_time = node.flags.honor_scrape_time;
   options.sync_interval_ms = node.flags.discovery_reload_interval_ms;
-  node.scrapes = scrape::ScrapeManager::create(std::move(options), {.sink = *node.engine,
+  node.scrapes = scrape::ScrapeManager::create(std::move(options), {.sink = *node.storage,
                                                                     .scheduler = node.timers,
                                                                     .executor = node.scraping,
                                                                     .discovery = node.discovery,

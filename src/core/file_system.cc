@@ -278,8 +278,17 @@ bool PosixFileSystem::exists(const std::string& path) {
 // flock belongs to the open file, so a second lock() in this process is refused too, and
 // the kernel releases it however the process ends.
 Result<std::unique_ptr<FileLock>> PosixFileSystem::lock(const std::string& path) {
-  Descriptor fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0640));
-  if (fd.get() < 0) return fail_errno("open", path, errno);
+  int opened = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0640);
+  const int error_number = errno;
+  // On a disk that takes no writes the file, or its folder, is locked as it is.
+  if (opened < 0 && (error_number == EROFS || error_number == ENOSPC || error_number == EDQUOT)) {
+    opened = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    if (opened < 0 && errno == ENOENT) {
+      opened = ::open(parent_of(path).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    }
+  }
+  if (opened < 0) return fail_errno("open", path, error_number);
+  Descriptor fd(opened);
   if (retry_interrupted([&] { return ::flock(fd.get(), LOCK_EX | LOCK_NB); }) != 0) {
     if (errno != EWOULDBLOCK) return fail_errno("lock", path, errno);
     return fail(ErrorCode::Conflict, "{} is in use by {}", path, lock_holder(fd.get()));

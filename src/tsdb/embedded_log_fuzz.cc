@@ -5,6 +5,7 @@
 #include "tsdb/embedded_log_record.h"
 #include "tsdb/embedded_log_segment.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -36,13 +37,24 @@ void check_round_trip(std::string_view payload) {
 void read_segment(std::string_view segment, std::optional<storage::LogPosition> end,
                   tsdb::Checksums checksums) {
   const auto header = tsdb::decode_segment_header(segment);
-  const tsdb::SegmentHeader salted = header ? *header : tsdb::SegmentHeader{};
+  tsdb::SegmentHeader salted = header ? *header : tsdb::SegmentHeader{};
+  if (!header) salted.salt = tsdb::recover_salt(segment, salted.first).value_or(0);
   tsdb::SegmentReader reader(segment, salted, end, checksums);
+  storage::LogPosition position = salted.first;
   while (true) {
     const auto record = reader.next();
-    if (!record || !*record) return;
-    check_round_trip((*record)->payload);
+    if (record && !*record) break;
+    if (record) {
+      ENSURE((*record)->position == position);
+      check_round_trip((*record)->payload);
+    } else {
+      const auto gap = reader.pass_over();
+      ENSURE(gap.first == position);
+      ENSURE(gap.end >= gap.first);
+    }
+    position = reader.position();
   }
+  if (end) ENSURE(reader.position() == std::max(*end, salted.first));
 }
 
 }  // namespace
