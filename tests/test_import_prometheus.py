@@ -364,6 +364,7 @@ def test_a_running_petrel_is_noticed(tmp_path, petrel):
     (["prometheus-tsdb"], 2, "DIR"),
     (["prometheus-tsdb", "--help"], 0, "--dry-run"),
     (["prometheus-tsdb", "."], 1, "no Prometheus data directory"),
+    (["prometheus-tsdb", ".", "--storage.tsdb.path=./"], 1, "both Prometheus's data directory and Petrel's"),
     (["prometheus-tsdb", "missing"], 1, "missing"),
     (["prometheus-tsdb", ".", "--match={"], 2, "--match={"),
     (["prometheus-tsdb", ".", "--min-time=yesterday"], 2, "--min-time=yesterday"),

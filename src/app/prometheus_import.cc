@@ -16,6 +16,7 @@
 #include "tsdb/import_series.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <map>
 #include <set>
 
@@ -157,6 +158,13 @@ Result<void> PrometheusImport::open_engine() {
 }
 
 Result<void> PrometheusImport::open_source() {
+  std::error_code error;
+  if (std::filesystem::equivalent(options_.source_dir, options_.data_dir, error)) {
+    return core::fail(ErrorCode::InvalidArgument,
+                      "{} is both Prometheus's data directory and Petrel's; give Petrel another "
+                      "one with --storage.tsdb.path",
+                      options_.source_dir);
+  }
   prometheus_lock_ = TRY(promtsdb::hold_prometheus_lock(options_.source_dir));
   data_ = TRY(promtsdb::find_data(files_, options_.source_dir, summary_.damage));
   summary_.found_blocks = data_.blocks.size();
