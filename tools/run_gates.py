@@ -171,12 +171,44 @@ def fresh() -> list[Row]:
                 ended == 0 and cases[1] == "0")]
 
 
+RECORD_SECONDS = 780
+CODEC_BYTES_MAX = 0.35
+CODEC_RATIO_MAX = 0.85
+CODEC_ENCODE_NS_MAX = 60
+
+
+def codec() -> list[Row]:
+    build_release()
+    subprocess.run(["ninja", "-C", "build/release", "codec_bench"], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    recording = os.environ.get("PETREL_RECORDING")
+    if recording is None:
+        recording = str(ROOT / "build/recording.txt")
+        print(f"recording this host under load for {RECORD_SECONDS} s", flush=True)
+        subprocess.run(["tools/record_host.sh", "--seconds", str(RECORD_SECONDS), recording], cwd=ROOT, check=True)
+    program = "build/release/bench/codec/codec_bench"
+    command = f"{program} {recording}"
+    outcome = subprocess.run([program, recording], cwd=ROOT, check=False, stdout=subprocess.PIPE, text=True)
+    print(outcome.stdout, end="", flush=True)
+    found = dict(re.findall(r"^(\w+)=([0-9.]+)$", outcome.stdout, re.MULTILINE))
+
+    def row(name: str, key: str, limit: float, unit: str) -> Row:
+        reached = float(found.get(key, "nan"))
+        return Row(f"codec: {name}", f"<= {limit} {unit}", f"{reached} {unit}", command,
+                   outcome.returncode == 0 and reached <= limit)
+
+    return [row("values and timestamps, all series, chunks of 720", "bytes_all_720", CODEC_BYTES_MAX, "B/sample"),
+            row("the same beside a VictoriaMetrics-style encoding", "ratio_all_720", CODEC_RATIO_MAX, "x"),
+            row("values alone beside it", "ratio_values_all_720", CODEC_RATIO_MAX, "x"),
+            row("encoding", "encode_ns_all_720", CODEC_ENCODE_NS_MAX, "ns/value")]
+
+
 class Gate(typing.NamedTuple):
     run: typing.Callable[[], list[Row]]
     what: str
 
 
 GATES = {
+    "codec": Gate(codec, "size of the host's own metrics under load, beside a VictoriaMetrics-style encoding (about 14 min)"),
     "peers": Gate(peers, "ingest, memory and queries beside current Prometheus and VictoriaMetrics (about 12 min)"),
     "scrape": Gate(scrape, "what a scrape costs beside current Prometheus and vmagent (about 12 min)"),
     "conformance": Gate(conformance, "configuration, relabelling and scrapes beside current peers (about 14 min)"),

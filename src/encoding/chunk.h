@@ -19,7 +19,7 @@ enum class Codec : uint8_t {
   Floats = 1,      // count, int column of timestamps, float column of values
   Histograms = 2,  // count, then one record per histogram (histogram_chunk.cc)
   // Without timestamps: those are a column of their own, which many series share.
-  FloatValues = 3,      // float column of values; count, unless all are one
+  FloatValues = 3,      // float column of values
   HistogramValues = 4,  // as Histograms, records without times
 };
 
@@ -39,8 +39,8 @@ core::Result<void> decode_float_chunk(std::string_view chunk, std::vector<int64_
 core::Result<void> decode_histogram_chunk(std::string_view chunk,
                                           std::vector<model::HistogramSample>& histograms);
 
-// The same for chunks whose timestamps stand elsewhere. The decoder is told how many samples
-// the timestamps promise; a chunk with another count is Corruption.
+// The same for chunks whose timestamps stand elsewhere, which tell how many samples there are:
+// floats do not repeat it. Corruption when the chunk does not have the form of so many.
 void append_value_chunk(std::string& out, std::span<const double> values);
 void append_histogram_value_chunk(std::string& out,
                                   std::span<const model::HistogramSample> histograms);

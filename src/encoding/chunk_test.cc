@@ -249,8 +249,10 @@ TEST_CASE("values and timestamps come back on their own") {
   REQUIRE(decode_value_chunk(chunk, values.size(), back));
   REQUIRE(back.size() == values.size() + 1);
   for (size_t i = 0; i < values.size(); ++i) CHECK(model::same_bits(back[i + 1], values[i]));
-  CHECK_FALSE(decode_value_chunk(chunk, values.size() - 1, back));
-  CHECK_FALSE(decode_value_chunk(chunk, values.size() + 1, back));
+  CHECK_FALSE(decode_value_chunk(chunk, values.size() / 2, back));
+  CHECK_FALSE(decode_value_chunk(chunk, values.size() * 2, back));
+  CHECK_FALSE(decode_value_chunk(chunk, 0, back));
+  CHECK_FALSE(decode_value_chunk(chunk, kChunkSamplesMax + 1, back));
   for (size_t size = 0; size < chunk.size(); ++size) {
     CHECK_FALSE(decode_value_chunk(std::string_view(chunk).substr(0, size), values.size(), back));
   }

@@ -53,11 +53,7 @@ Result<void> decode_float_chunk(std::string_view chunk, std::vector<int64_t>& ti
 void append_value_chunk(std::string& out, std::span<const double> values) {
   ENSURE(!values.empty() && values.size() <= kChunkSamplesMax);
   out.push_back(static_cast<char>(Codec::FloatValues));
-  const size_t begin = out.size();
   append_float_column(out, values);
-  // Many series never change: theirs need no count.
-  if (is_constant_column(std::string_view(out).substr(begin))) return;
-  core::append_varint(out, values.size());
 }
 
 Result<void> decode_value_chunk(std::string_view chunk, size_t count_expected,
@@ -67,17 +63,14 @@ Result<void> decode_value_chunk(std::string_view chunk, size_t count_expected,
     return core::fail(ErrorCode::Corruption, "chunk has codec {}, expected 3, floats without times",
                       static_cast<unsigned>(codec));
   }
-  std::string_view rest = chunk.substr(1);
   if (count_expected == 0 || count_expected > kChunkSamplesMax) {
     return core::fail(ErrorCode::Corruption, "{} values are expected of a chunk, at most {} fit",
                       count_expected, kChunkSamplesMax);
   }
+  std::string_view rest = chunk.substr(1);
   const size_t begin = values.size();
   values.resize(begin + count_expected);
-  const bool counted = !is_constant_column(rest);
-  uint64_t count = count_expected;
-  if (!take_float_column(rest, std::span(values).subspan(begin)) ||
-      (counted && !core::take_varint(rest, count)) || count != count_expected || !rest.empty()) {
+  if (!take_float_column(rest, std::span(values).subspan(begin)) || !rest.empty()) {
     values.resize(begin);
     return core::fail(ErrorCode::Corruption,
                       "float chunk of {} bytes is malformed, or not one of {} values", chunk.size(),

@@ -251,10 +251,6 @@ void append_constant(std::string& out, double value) {
 
 }  // namespace
 
-bool is_constant_column(std::string_view column) {
-  return !column.empty() && (static_cast<uint8_t>(column.front()) & kConstant) != 0;
-}
-
 void append_float_column(std::string& out, std::span<const double> values) {
   ENSURE(!values.empty() && values.size() <= kColumnSizeMax);
   if (all_the_same(values)) return append_constant(out, values[0]);

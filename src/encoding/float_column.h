@@ -23,7 +23,4 @@ void append_float_column(std::string& out, std::span<const double> values);
 // Takes a column of out.size() values off the front of `bytes`.
 [[nodiscard]] bool take_float_column(std::string_view& bytes, std::span<double> out);
 
-// Whether a column holds one value, however often it is asked for.
-bool is_constant_column(std::string_view column);
-
 }  // namespace encoding

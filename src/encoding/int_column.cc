@@ -32,7 +32,7 @@ enum class Kind : uint8_t {
 // In the byte of a packed kind.
 constexpr uint8_t kUnitFollows = 0x80;
 // Of the forms of a column, so many are packed to see which is smallest.
-constexpr size_t kFormsTriedMax = 4;
+constexpr size_t kFormsTriedMax = 5;
 
 constexpr size_t kBlock = 64;
 // A value of up to 56 bits at any bit offset lies within one 8-byte load; wider ones
@@ -269,7 +269,7 @@ void append_int_column(std::string& out, std::span<const int64_t> values, Xor wi
   // The estimate is rough: what comes close is tried as well.
   for (size_t i = 1; i < kFormsTriedMax; ++i) {
     const size_t estimated = forms.cost_estimates[order[i]];
-    if (estimated > forms.cost_estimates[order[0]] * 3 / 2 + count) break;
+    if (estimated > forms.cost_estimates[order[0]] * 2 + count) break;
     std::string other;
     append_form(other, values[0], forms, static_cast<Form>(order[i]), count);
     if (other.size() < out.size() - begin) out.replace(begin, std::string::npos, other);

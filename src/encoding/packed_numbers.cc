@@ -53,10 +53,11 @@ struct Plan {
 // Where an interval may begin or end: indexes into the sorted numbers, never between equal ones.
 constexpr size_t kCutsMax = 64;
 constexpr size_t kNever = SIZE_MAX / 2;
-// Costs in bits that are not known before an interval's neighbours are.
-constexpr size_t kClassHeadCost = 8 + 10;
-constexpr size_t kExceptionsHeadCost = 56;
-constexpr size_t kExceptionPlaceCost = 7;
+// Costs in bits that are not known before an interval's neighbours are; found by trying on
+// recordings of hosts.
+constexpr size_t kClassHeadCost = 8 + 14;
+constexpr size_t kExceptionsHeadCost = 96;
+constexpr size_t kExceptionPlaceCost = 10;
 
 struct Cuts {
   size_t count = 0;
@@ -99,11 +100,11 @@ Cuts find_cuts(std::span<const int64_t> sorted, Run run) {
     cuts.add(sorted, run.begin);
     cuts.add(sorted, run.begin + run.size);
   }
-  for (size_t tail = 1; tail <= 16 && tail < count / 2; tail *= 2) {
+  for (size_t tail = 1; tail <= 32 && tail < count / 2; tail *= 2) {
     cuts.add(sorted, tail);
     cuts.add(sorted, count - tail);
   }
-  const size_t quantiles = count > 256 ? 32 : count > 24 ? 16 : 4;
+  const size_t quantiles = count > 256 ? 40 : count > 24 ? 20 : 4;
   for (size_t i = 1; i < quantiles; ++i) cuts.add(sorted, i * count / quantiles);
   std::sort(cuts.at.begin(), cuts.at.begin() + static_cast<ptrdiff_t>(cuts.count));
   cuts.count = static_cast<size_t>(
