@@ -1,16 +1,12 @@
 #include "tsdb/block.h"
 
-#include "core/bytes.h"
 #include "core/crc32c.h"
 #include "core/log.h"
 #include "core/metrics.h"
+#include "core/mutation.h"
 #include "core/time.h"
-#include "core/varint.h"
-#include "encoding/chunk.h"
-#include "tsdb/head.h"
 
 #include <algorithm>
-#include <cstring>
 #include <limits>
 
 namespace tsdb {
@@ -19,10 +15,6 @@ using core::ErrorCode;
 using core::Result;
 
 namespace {
-
-// A chunk in a block: two hours at 10 s, the size after which chunks gain little.
-constexpr size_t kBlockChunkSamples = 720;
-constexpr size_t kBlockChunkHistograms = 120;
 
 constexpr model::TimeRange kAllTime{std::numeric_limits<int64_t>::min(),
                                     std::numeric_limits<int64_t>::max()};
@@ -59,44 +51,34 @@ void BlockCache::erase(uint64_t number) {
   by_number_.erase(found);
 }
 
-Result<BlockFooter> decode_block_footer(std::string_view bytes, uint64_t file_size) {
-  if (bytes.size() != kBlockFooterSize || file_size < kBlockHeaderSize + kBlockFooterSize) {
-    return core::fail(ErrorCode::Corruption, "block of {} bytes is too short", file_size);
-  }
-  const std::string_view magic = bytes.substr(40);
-  if (magic.substr(0, kBlockMagic.size()) != kBlockMagic) {
-    return core::fail(ErrorCode::Corruption, "block does not end with its magic");
-  }
-  if (static_cast<uint8_t>(magic.back()) != kBlockVersion) {
-    return core::fail(ErrorCode::Corruption, "block has version {}, known is {}",
-                      static_cast<uint8_t>(magic.back()), kBlockVersion);
-  }
-  if (core::crc32c(bytes.substr(0, 36)) != core::load_le<uint32_t>(bytes.substr(36))) {
-    return core::fail(ErrorCode::Corruption, "block footer: bad checksum");
-  }
-  BlockFooter footer;
-  footer.index_offset = core::load_le<uint64_t>(bytes);
-  footer.index_size = core::load_le<uint64_t>(bytes.substr(8));
-  footer.index_raw_size = core::load_le<uint64_t>(bytes.substr(16));
-  footer.samples = core::load_le<uint64_t>(bytes.substr(24));
-  footer.index_crc = core::load_le<uint32_t>(bytes.substr(32));
-  const uint64_t index_end = file_size - kBlockFooterSize;
-  if (footer.index_offset < kBlockHeaderSize || footer.index_offset > index_end ||
-      footer.index_size != index_end - footer.index_offset ||
-      footer.index_raw_size > kBlockIndexSizeMax) {
-    return core::fail(ErrorCode::Corruption, "block footer: index of {} bytes at {} of {}",
-                      footer.index_size, footer.index_offset, file_size);
-  }
-  return footer;
-}
-
 Result<std::shared_ptr<const BlockIndex>> decode_block_index(std::string_view stored,
                                                              const BlockFooter& footer) {
-  if (stored.size() != footer.index_size || core::crc32c(stored) != footer.index_crc) {
-    return core::fail(ErrorCode::Corruption, "block index: bad checksum");
+  const auto checked = [](std::string_view bytes, uint32_t crc) {
+    return core::crc32c(bytes) == crc || PETREL_MUTATED("block-index-no-checksum");
+  };
+  const uint64_t times_size = footer.index_offset - footer.times_offset;
+  if (stored.size() != footer.index_part_size()) {
+    return core::fail(ErrorCode::Corruption, "block index at offset {}: {} bytes of {}",
+                      footer.times_offset, stored.size(), footer.index_part_size());
   }
-  std::string raw = TRY(decompress(stored, footer.index_raw_size).context("block index"));
-  return BlockIndex::decode(std::move(raw), kBlockHeaderSize, footer.index_offset);
+  const std::string_view index = stored.substr(times_size);
+  if (!checked(index, footer.index_crc)) {
+    return core::fail(ErrorCode::Corruption, "block index at offset {}, {} bytes: bad checksum",
+                      footer.index_offset, index.size());
+  }
+  if (footer.version == 1) {
+    std::string raw = TRY(decompress(index, footer.index_raw_size).context("block index"));
+    return BlockIndex::decode(std::move(raw), kBlockHeaderSize, footer.times_offset);
+  }
+  if (!checked(stored.substr(0, times_size), footer.times_crc)) {
+    return core::fail(ErrorCode::Corruption,
+                      "block timestamps at offset {}, {} bytes: bad checksum", footer.times_offset,
+                      times_size);
+  }
+  TimeColumns times = TRY(TimeColumns::decode(std::string(stored.substr(0, times_size))));
+  std::string raw = TRY(unpack_index(index, kBlockHeaderSize));
+  return BlockIndex::decode(std::move(raw), kBlockHeaderSize, footer.times_offset,
+                            std::move(times));
 }
 
 std::shared_ptr<Block> Block::open(core::FileSystem& files, const std::string& path, BlockMeta meta,
@@ -108,19 +90,46 @@ std::shared_ptr<Block> Block::open(core::FileSystem& files, const std::string& p
     return block;
   }
   block->file_ = std::move(*file);
-  if (const Result<void> read = block->read_footer(); !read) block->quarantine(read.error());
+  Result<void> sound = block->read_footer();
+  if (sound) sound = block->check_self();
+  if (!sound) block->quarantine(sound.error());
   return block;
 }
 
 Result<void> Block::read_footer() {
   const uint64_t size = TRY(file_->size());
   const std::string header = TRY(file_->read_at(0, kBlockHeaderSize));
-  if (!header.starts_with(kBlockMagic) || static_cast<uint8_t>(header.back()) != kBlockVersion) {
-    return core::fail(ErrorCode::Corruption, "not a block of version {}", kBlockVersion);
+  if (!header.starts_with(kBlockMagic)) {
+    return core::fail(ErrorCode::Corruption, "does not begin as a block, at offset 0");
   }
   if (size < kBlockFooterSize) return core::fail(ErrorCode::Corruption, "block is cut short");
   const std::string bytes = TRY(file_->read_at(size - kBlockFooterSize, kBlockFooterSize));
   footer_ = TRY(decode_block_footer(bytes, size));
+  if (static_cast<uint8_t>(header.back()) != footer_.version) {
+    return core::fail(ErrorCode::Corruption, "version {} at offset {}, {} at the end",
+                      static_cast<uint8_t>(header.back()), kBlockHeaderSize - 1, footer_.version);
+  }
+  return {};
+}
+
+// The manifest knows what the file says of itself, so a file that says it wrongly is still
+// read; but one that belongs under another name is not.
+Result<void> Block::check_self() const {
+  static core::Counter& damaged = core::counter(
+      "petrel_tsdb_block_meta_damaged_total",
+      "Blocks whose description of themselves is damaged; their samples are still read.");
+  if (footer_.version == 1) return {};
+  const Result<BlockSelf> said = self();
+  if (!said) {
+    damaged.add();
+    core::log_error("tsdb", "a block's description of itself is damaged, its samples are read",
+                    {{"path", path_}, {"err", said.error().message}});
+    return {};
+  }
+  if (said->meta.number != 0 && said->meta.number != meta_.number) {
+    return core::fail(ErrorCode::Corruption, "is block number {}, expected {}", said->meta.number,
+                      meta_.number);
+  }
   return {};
 }
 
@@ -189,8 +198,26 @@ std::shared_ptr<const BlockMask> Block::mask(const BlockIndex& index,
 
 Result<std::shared_ptr<const BlockIndex>> Block::load_index() {
   const std::string stored =
-      TRY(file_->read_at(footer_.index_offset, footer_.index_size).context("{}", path_));
+      TRY(file_->read_at(footer_.times_offset, footer_.index_part_size()).context("{}", path_));
   return decode_block_index(stored, footer_).context("{}", path_);
+}
+
+Result<BlockSelf> Block::self() const {
+  if (std::string why = damage(); !why.empty()) {
+    return core::fail(ErrorCode::Corruption, "{}", why);
+  }
+  if (footer_.version == 1) {
+    return core::fail(ErrorCode::NotFound, "{}: version 1 says nothing of itself", path_);
+  }
+  const std::string bytes =
+      TRY(file_->read_at(footer_.meta_offset, footer_.meta_size).context("{}", path_));
+  if (core::crc32c(bytes) != footer_.meta_crc) {
+    return core::fail(ErrorCode::Corruption, "{}: meta at offset {}, {} bytes: bad checksum", path_,
+                      footer_.meta_offset, footer_.meta_size);
+  }
+  BlockSelf self = TRY(decode_block_self(bytes).context("{}", path_));
+  self.meta.size_bytes = footer_.meta_offset + footer_.meta_size + kBlockFooterSize;
+  return self;
 }
 
 Result<std::vector<uint32_t>> Block::hidden_series(const BlockIndex& index,
@@ -208,7 +235,7 @@ Result<std::vector<uint32_t>> Block::hidden_series(const BlockIndex& index,
       const BlockIndex::Region region = index.region_of(ordinal);
       const std::string bytes = TRY(read(region.offset, region.size));
       // What cannot be read is said to be there.
-      if (!append_region(bytes, kAllTime, samples)) continue;
+      if (!append_region(index, bytes, kAllTime, samples)) continue;
       drop_ranges(samples, {}, ranges);
       if (!samples.timestamps_ms.empty() || !samples.histograms.empty()) continue;
     }
@@ -218,58 +245,6 @@ Result<std::vector<uint32_t>> Block::hidden_series(const BlockIndex& index,
   hidden_of_ = mask;
   hidden_ = hidden;
   return hidden;
-}
-
-void encode_region(const storage::SeriesBatch& samples, std::string& out) {
-  const size_t begin = out.size();
-  core::append_le<uint32_t>(out, 0);  // the checksum, when all is there
-  std::string chunk;
-  const std::span times(samples.timestamps_ms);
-  const std::span values(samples.values);
-  for (size_t at = 0; at < times.size(); at += kBlockChunkSamples) {
-    const size_t count = std::min(kBlockChunkSamples, times.size() - at);
-    chunk.clear();
-    encoding::append_float_chunk(chunk, times.subspan(at, count), values.subspan(at, count));
-    core::append_string(out, chunk);
-  }
-  const std::span histograms(samples.histograms);
-  for (size_t at = 0; at < histograms.size(); at += kBlockChunkHistograms) {
-    const size_t count = std::min(kBlockChunkHistograms, histograms.size() - at);
-    chunk.clear();
-    encoding::append_histogram_chunk(chunk, histograms.subspan(at, count));
-    core::append_string(out, chunk);
-  }
-  const uint32_t crc = core::crc32c(std::string_view(out).substr(begin + sizeof(uint32_t)));
-  std::memcpy(out.data() + begin, &crc, sizeof(crc));
-}
-
-Result<void> append_region(std::string_view region, model::TimeRange range,
-                           storage::SeriesBatch& batch) {
-  if (region.size() < sizeof(uint32_t) ||
-      core::crc32c(region.substr(sizeof(uint32_t))) != core::load_le<uint32_t>(region)) {
-    return core::fail(ErrorCode::Corruption, "region of {} bytes: bad checksum", region.size());
-  }
-  region.remove_prefix(sizeof(uint32_t));
-  while (!region.empty()) {
-    std::string_view chunk;
-    if (!core::take_string(region, chunk)) {
-      return core::fail(ErrorCode::Corruption, "region: chunk is cut short");
-    }
-    const encoding::Codec codec = TRY(encoding::codec_of(chunk));
-    if (codec == encoding::Codec::Floats) {
-      const size_t before = batch.timestamps_ms.size();
-      TRY(encoding::decode_float_chunk(chunk, batch.timestamps_ms, batch.values));
-      clip_samples(batch.timestamps_ms, batch.values, before, range);
-    } else {
-      const auto before = static_cast<ptrdiff_t>(batch.histograms.size());
-      TRY(encoding::decode_histogram_chunk(chunk, batch.histograms));
-      batch.histograms.erase(
-          std::remove_if(batch.histograms.begin() + before, batch.histograms.end(),
-                         [&](const auto& one) { return !range.contains(one.timestamp_ms); }),
-          batch.histograms.end());
-    }
-  }
-  return {};
 }
 
 }  // namespace tsdb

@@ -9,6 +9,7 @@
 #include "tsdb/block_format.h"
 #include "tsdb/block_index.h"
 #include "tsdb/block_mask.h"
+#include "tsdb/block_region.h"
 #include "tsdb/manifest.h"
 
 #include <atomic>
@@ -69,6 +70,14 @@ class Block {
   // deleted in part; kept for the mask.
   core::Result<std::vector<uint32_t>> hidden_series(const BlockIndex& index,
                                                     const std::shared_ptr<const BlockMask>& mask);
+  // Appends the samples in the range of a series whose region was read.
+  core::Result<void> append_region(const BlockIndex& index, std::string_view region,
+                                   model::TimeRange range, storage::SeriesBatch& batch) const {
+    return tsdb::append_region(region, {.version = footer_.version, .columns = &index.times()},
+                               range, batch);
+  }
+  // What the file says of itself; NotFound for version 1, which says nothing.
+  core::Result<BlockSelf> self() const;
   // Up to `size` bytes of the file.
   core::Result<std::string> read(uint64_t offset, uint64_t size) const {
     return file_->read_at(offset, size);
@@ -78,6 +87,7 @@ class Block {
   Block(BlockMeta meta, std::string path, BlockCache& cache)
       : meta_(std::move(meta)), path_(std::move(path)), cache_(cache) {}
   core::Result<void> read_footer();
+  core::Result<void> check_self() const;
   core::Result<std::shared_ptr<const BlockIndex>> load_index();
   void quarantine(const core::Error& error);
 
@@ -95,14 +105,7 @@ class Block {
   std::vector<uint32_t> hidden_;                // of hidden_of_; protected by mutex_
 };
 
-// Appends the samples of a region, as stored, that lie in the range to the batch's
-// columns. Corruption when the region is not what was written.
-core::Result<void> append_region(std::string_view region, model::TimeRange range,
-                                 storage::SeriesBatch& batch);
-// The region of these samples.
-void encode_region(const storage::SeriesBatch& samples, std::string& out);
-
-core::Result<BlockFooter> decode_block_footer(std::string_view bytes, uint64_t file_size);
+// `stored`: timestamps and index, the part of the file that the footer says.
 core::Result<std::shared_ptr<const BlockIndex>> decode_block_index(std::string_view stored,
                                                                    const BlockFooter& footer);
 

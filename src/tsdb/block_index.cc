@@ -1,6 +1,7 @@
 #include "tsdb/block_index.h"
 
 #include "core/bytes.h"
+#include "tsdb/block_pack.h"
 
 #include <algorithm>
 #include <array>
@@ -16,11 +17,6 @@ namespace {
 // The counts that stand before the arrays, in the arrays' order.
 enum Count : size_t { kSeries, kSeriesPairs, kNames, kPairs, kPostings, kText, kCounts };
 constexpr size_t kCountsSize = kCounts * sizeof(uint64_t);
-
-template <typename T>
-void append_array(std::string& out, const std::vector<T>& values) {
-  out.append(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(T));
-}
 
 template <typename T>
 bool take_array(std::string_view& bytes, uint64_t count, std::span<const T>& out) {
@@ -75,54 +71,21 @@ void BlockIndexBuilder::drop_unused_pairs() {
   for (uint32_t& pair : series_pairs_) pair = new_number[pair];
 }
 
-std::string BlockIndexBuilder::encode() {
+std::string BlockIndexBuilder::encode(uint64_t regions_begin) {
   drop_unused_pairs();
-  std::vector<uint32_t> name_ends;
-  std::vector<uint32_t> pair_ends;
-  std::vector<uint32_t> postings_ends;
-  std::string text;
-  std::string_view name;
-  uint32_t postings_end = 0;
-  for (size_t pair = 0; pair < pair_bytes_.size(); ++pair) {
-    const std::string_view pair_name = model::LabelsView(pair_bytes_[pair]).begin()->name;
-    if (pair > 0 && pair_name != name) name_ends.push_back(static_cast<uint32_t>(pair));
-    name = pair_name;
-    text += pair_bytes_[pair];
-    pair_ends.push_back(static_cast<uint32_t>(text.size()));
-    postings_end += posting_counts_[pair];
-    postings_ends.push_back(postings_end);
-  }
-  if (!pair_bytes_.empty()) name_ends.push_back(static_cast<uint32_t>(pair_bytes_.size()));
-
-  // Sorted by counting: each pair's list is filled from its beginning.
-  std::vector<uint32_t> postings(series_pairs_.size());
-  std::vector<uint32_t> next(pair_bytes_.size());
-  for (size_t pair = 1; pair < next.size(); ++pair) next[pair] = postings_ends[pair - 1];
-  uint32_t ordinal = 0;
-  for (uint32_t i = 0; i < series_pairs_.size(); ++i) {
-    while (i >= series_pairs_ends_[ordinal]) ++ordinal;
-    postings[next[series_pairs_[i]]++] = ordinal;
-  }
-
-  std::string out;
-  for (const size_t count : {region_ends_.size(), series_pairs_.size(), name_ends.size(),
-                             pair_bytes_.size(), postings.size(), text.size()}) {
-    core::append_le<uint64_t>(out, count);
-  }
-  append_array(out, region_ends_);
-  append_array(out, series_pairs_ends_);
-  append_array(out, series_pairs_);
-  append_array(out, name_ends);
-  append_array(out, pair_ends);
-  append_array(out, postings_ends);
-  append_array(out, postings);
-  return out + text;
+  return pack_index({.pair_bytes = std::move(pair_bytes_),
+                     .series_pairs = std::move(series_pairs_),
+                     .series_pairs_ends = std::move(series_pairs_ends_),
+                     .region_ends = std::move(region_ends_)},
+                    regions_begin);
 }
 
 Result<std::shared_ptr<const BlockIndex>> BlockIndex::decode(std::string raw,
                                                              uint64_t regions_begin,
-                                                             uint64_t regions_end) {
+                                                             uint64_t regions_end,
+                                                             TimeColumns times) {
   std::shared_ptr<BlockIndex> index(new BlockIndex);
+  index->times_ = std::move(times);
   index->raw_ = std::move(raw);
   if (!index->map(regions_begin, regions_end)) {
     return core::fail(ErrorCode::Corruption, "index of {} bytes is malformed", index->raw_.size());

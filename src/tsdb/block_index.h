@@ -8,6 +8,7 @@
 
 #include "core/result.h"
 #include "model/labels.h"
+#include "tsdb/block_times.h"
 #include "tsdb/postings.h"
 
 #include <cstdint>
@@ -27,8 +28,8 @@ class BlockIndexBuilder {
   // `pairs` are indexes into pair_bytes; the region of the series ends at `region_end`.
   void add_series(std::span<const uint32_t> pairs, uint64_t region_end);
   size_t series_count() const { return region_ends_.size(); }
-  // Pairs that no series has are left out. The builder is used up.
-  std::string encode();
+  // The packed form. Pairs that no series has are left out; the builder is used up.
+  std::string encode(uint64_t regions_begin);
 
  private:
   void drop_unused_pairs();
@@ -40,6 +41,9 @@ class BlockIndexBuilder {
   std::vector<uint64_t> region_ends_;
 };
 
+// From the packed form of a file of version 2 to the arrays that BlockIndex reads.
+core::Result<std::string> unpack_index(std::string_view stored, uint64_t regions_begin);
+
 // Immutable, thread-safe.
 class BlockIndex final : public PostingsSource {
  public:
@@ -47,12 +51,14 @@ class BlockIndex final : public PostingsSource {
   // [regions_begin, regions_end).
   static core::Result<std::shared_ptr<const BlockIndex>> decode(std::string raw,
                                                                 uint64_t regions_begin,
-                                                                uint64_t regions_end);
+                                                                uint64_t regions_end,
+                                                                TimeColumns times = {});
 
   uint32_t series_count() const { return static_cast<uint32_t>(region_ends_.size()); }
   uint32_t pair_count() const { return static_cast<uint32_t>(pair_ends_.size()); }
   uint32_t name_count() const { return static_cast<uint32_t>(name_ends_.size()); }
-  size_t size_bytes() const { return raw_.size(); }
+  size_t size_bytes() const { return raw_.size() + times_.size_bytes(); }
+  const TimeColumns& times() const { return times_; }
 
   struct Region {
     uint64_t offset = 0;
@@ -81,6 +87,7 @@ class BlockIndex final : public PostingsSource {
   Postings list(uint32_t pair) const;
 
   std::string raw_;
+  TimeColumns times_;
   uint64_t regions_begin_ = 0;
   uint64_t regions_end_ = 0;
   // Views into raw_.

@@ -52,7 +52,7 @@ class Cursor {
     const BlockIndex::Region region = index_->region_of(ordinal);
     const ColumnMark begin = ColumnMark::end_of(batch);
     const std::string_view bytes = TRY(read(region));
-    TRY(append_region(bytes, kAllTime, batch)
+    TRY(block_->append_region(*index_, bytes, kAllTime, batch)
             .context("{}: series {} at offset {}", block_->path(), ordinal, region.offset));
     deleted += drop_ranges(batch, begin, mask_.ranges_of(ordinal));
     return {};
@@ -117,19 +117,6 @@ std::vector<std::string> merge_pairs(std::vector<Cursor>& cursors) {
   return all;
 }
 
-void note_times(const storage::SeriesBatch& samples, BlockMeta& meta) {
-  const auto note = [&](int64_t first_ms, int64_t last_ms) {
-    meta.min_time_ms = std::min(meta.min_time_ms, first_ms);
-    meta.max_time_ms = std::max(meta.max_time_ms, last_ms);
-  };
-  if (!samples.timestamps_ms.empty()) {
-    note(samples.timestamps_ms.front(), samples.timestamps_ms.back());
-  }
-  if (!samples.histograms.empty()) {
-    note(samples.histograms.front().timestamp_ms, samples.histograms.back().timestamp_ms);
-  }
-}
-
 class Merger {
  public:
   Merger(const MergeRequest& request, std::optional<size_t>& damaged)
@@ -140,8 +127,9 @@ class Merger {
     std::unique_ptr<BlockWriter> writer = TRY(
         BlockWriter::create(files, request_.path, merge_pairs(cursors_)).context("merge blocks"));
     result_.output = request_.output;
-    result_.output.min_time_ms = std::numeric_limits<int64_t>::max();
-    result_.output.max_time_ms = std::numeric_limits<int64_t>::min();
+    std::vector<uint64_t> replaces;
+    for (const auto& input : request_.inputs) replaces.push_back(input->meta().number);
+    writer->describe(request_.output, std::move(replaces));
     for (size_t i = 0; i < cursors_.size(); ++i) TRY(advance(i));
     while (!heap_.empty()) {
       if (request_.stop != nullptr && *request_.stop) {
@@ -153,6 +141,8 @@ class Merger {
     result_.output.size_bytes = TRY(writer->finish().context("merge to {}", request_.path));
     result_.output.series = writer->series_count();
     result_.output.samples = writer->sample_count();
+    result_.output.min_time_ms = writer->min_time_ms();
+    result_.output.max_time_ms = writer->max_time_ms();
     return result_;
   }
 
@@ -209,7 +199,6 @@ class Merger {
     }
     result_.duplicates += order.finish();
     if (!samples_.timestamps_ms.empty() || !samples_.histograms.empty()) {
-      note_times(samples_, result_.output);
       TRY(writer.add_series(pairs, samples_).context("merge to {}", request_.path));
     }
     for (const size_t i : having_) TRY(advance(i));

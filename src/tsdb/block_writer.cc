@@ -1,9 +1,10 @@
 #include "tsdb/block_writer.h"
 
-#include "core/bytes.h"
 #include "core/crc32c.h"
 #include "core/mutation.h"
-#include "tsdb/block.h"
+#include "tsdb/block_region.h"
+
+#include <algorithm>
 
 namespace tsdb {
 
@@ -16,11 +17,6 @@ constexpr size_t kBufferSize = 1 << 20U;
 // gigabytes of a merge.
 constexpr uint64_t kSyncEvery = 16 << 20U;
 
-void append_magic(std::string& out) {
-  out.append(kBlockMagic);
-  out.push_back(static_cast<char>(kBlockVersion));
-}
-
 }  // namespace
 
 Result<std::unique_ptr<BlockWriter>> BlockWriter::create(core::FileSystem& files,
@@ -28,15 +24,43 @@ Result<std::unique_ptr<BlockWriter>> BlockWriter::create(core::FileSystem& files
                                                          std::vector<std::string> pair_bytes) {
   std::unique_ptr<core::File> file = TRY(files.open(path, core::OpenMode::CreateNew));
   std::unique_ptr<BlockWriter> writer(new BlockWriter(std::move(file), std::move(pair_bytes)));
-  append_magic(writer->buffer_);
+  writer->buffer_.append(kBlockMagic);
+  writer->buffer_.push_back(static_cast<char>(kBlockVersion));
   return writer;
+}
+
+void BlockWriter::describe(const BlockMeta& meta, std::vector<uint64_t> replaces) {
+  const BlockMeta seen = self_.meta;
+  self_.meta = meta;
+  self_.meta.min_time_ms = seen.min_time_ms;
+  self_.meta.max_time_ms = seen.max_time_ms;
+  self_.meta.series = seen.series;
+  self_.meta.samples = seen.samples;
+  self_.replaces = std::move(replaces);
+}
+
+void BlockWriter::note_times(const storage::SeriesBatch& samples) {
+  const auto note = [this](int64_t first_ms, int64_t last_ms) {
+    BlockMeta& meta = self_.meta;
+    meta.min_time_ms = base_ms_ ? std::min(meta.min_time_ms, first_ms) : first_ms;
+    meta.max_time_ms = base_ms_ ? std::max(meta.max_time_ms, last_ms) : last_ms;
+    if (!base_ms_) base_ms_ = first_ms;
+  };
+  if (!samples.timestamps_ms.empty()) {
+    note(samples.timestamps_ms.front(), samples.timestamps_ms.back());
+  }
+  if (!samples.histograms.empty()) {
+    note(samples.histograms.front().timestamp_ms, samples.histograms.back().timestamp_ms);
+  }
 }
 
 Result<void> BlockWriter::add_series(std::span<const uint32_t> pairs,
                                      const storage::SeriesBatch& samples) {
   ENSURE(!samples.timestamps_ms.empty() || !samples.histograms.empty());
-  encode_region(samples, buffer_);
-  samples_ += samples.timestamps_ms.size() + samples.histograms.size();
+  note_times(samples);
+  ++self_.meta.series;
+  encode_region(samples, *base_ms_, columns_, buffer_);
+  self_.meta.samples += samples.timestamps_ms.size() + samples.histograms.size();
   index_.add_series(pairs, offset_ + buffer_.size());
   if (buffer_.size() >= kBufferSize) TRY(flush_buffer());
   return {};
@@ -55,19 +79,20 @@ Result<void> BlockWriter::flush_buffer() {
 
 Result<uint64_t> BlockWriter::finish() {
   TRY(flush_buffer());
-  const std::string raw = index_.encode();
-  std::string stored = compress(raw);
-
-  std::string footer;
-  core::append_le<uint64_t>(footer, offset_);
-  core::append_le<uint64_t>(footer, stored.size());
-  core::append_le<uint64_t>(footer, raw.size());
-  core::append_le<uint64_t>(footer, samples_);
-  core::append_le<uint32_t>(footer, core::crc32c(stored));
-  core::append_le<uint32_t>(footer, core::crc32c(footer));
-  append_magic(footer);
-  ENSURE(footer.size() == kBlockFooterSize);
-  buffer_ = std::move(stored) + footer;
+  BlockFooter footer;
+  footer.times_offset = offset_;
+  const std::string times = columns_.encode(base_ms_.value_or(0));
+  footer.times_crc = core::crc32c(times);
+  buffer_ = times;
+  footer.index_offset = offset_ + buffer_.size();
+  const std::string index = index_.encode(kBlockHeaderSize);
+  footer.index_crc = core::crc32c(index);
+  buffer_ += index;
+  footer.meta_offset = offset_ + buffer_.size();
+  const std::string self = encode_block_self(self_);
+  footer.meta_crc = core::crc32c(self);
+  buffer_ += self;
+  buffer_ += encode_block_footer(footer);
   TRY(flush_buffer());
   if (!PETREL_MUTATED("block-no-sync")) TRY(file_->sync());
   return offset_;

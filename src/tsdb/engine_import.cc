@@ -166,6 +166,7 @@ Result<ImportedBlock> Engine::import_block(const model::TenantId& tenant_id, Tim
         TRY(BlockWriter::create(impl.files, path, pair_bytes));
     TRY(write(series, pair_bytes, existing.get(), *writer, meta, counts));
     if (writer->series_count() == 0) return {};
+    writer->describe(meta);
     meta.size_bytes = TRY(writer->finish());
     meta.series = writer->series_count();
     meta.samples = writer->sample_count();

@@ -244,6 +244,7 @@ Result<void> Engine::Impl::flush_range(Tenant& tenant, TimeRange range) {
   // From here on the file exists: maintain() removes it if something fails.
   flushed.push_back(done);
   TRY(write_series(tenant.head, sorted, range, *writer, done.meta.max_time_ms).context("{}", path));
+  writer->describe(done.meta);
   done.meta.size_bytes = TRY(writer->finish().context("{}", path));
   done.meta.series = writer->series_count();
   done.meta.samples = writer->sample_count();

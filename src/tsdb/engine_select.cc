@@ -289,7 +289,8 @@ void MergedSet::read_regions(std::span<const uint32_t> entries) {
 void MergedSet::append_stored(const StoredRegion& region, SeriesBatch& batch) {
   const BlockSource& source = sources_[region.place.source];
   const ColumnMark begin = ColumnMark::end_of(batch);
-  if (Result<void> read = append_region(region.bytes, range_, batch); !read) {
+  if (Result<void> read = source.block->append_region(*source.index, region.bytes, range_, batch);
+      !read) {
     const uint64_t offset = source.index->region_of(region.place.ordinal).offset;
     core::Error error = std::move(read).context("series at offset {}", offset).error();
     warn(missing_samples(*source.block, error));

@@ -59,8 +59,8 @@ int64_t range_start(int64_t time_ms, int64_t range_ms) {
   return time_ms - (rest < 0 ? rest + range_ms : rest);
 }
 
-// A block of version 1 does not name its range or its tenant: its samples and the
-// default tenant have to do.
+// A block of version 1, or one whose description is damaged, does not name its range or its
+// tenant: its samples and the default tenant have to do.
 Result<Described> describe_block(core::FileSystem& files, const std::string& path, uint64_t number,
                                  int64_t block_range_ms) {
   BlockCache cache(0);
@@ -70,6 +70,9 @@ Result<Described> describe_block(core::FileSystem& files, const std::string& pat
     return core::fail(ErrorCode::Corruption, "{}", damage);
   }
   const std::shared_ptr<const BlockIndex> index = TRY(block->index());
+  if (Result<BlockSelf> self = block->self(); self && self->meta.number == number) {
+    return Described{.meta = std::move(self->meta), .replaced = std::move(self->replaces)};
+  }
   int64_t min_ms = std::numeric_limits<int64_t>::max();
   int64_t max_ms = std::numeric_limits<int64_t>::min();
   const model::TimeRange all{std::numeric_limits<int64_t>::min(),
@@ -80,7 +83,7 @@ Result<Described> describe_block(core::FileSystem& files, const std::string& pat
     const BlockIndex::Region region = index->region_of(ordinal);
     const std::string bytes = TRY(block->read(region.offset, region.size));
     // The rest of the block is good all the same.
-    if (!append_region(bytes, all, batch)) continue;
+    if (!block->append_region(*index, bytes, all, batch)) continue;
     meta.samples += batch.timestamps_ms.size() + batch.histograms.size();
     for (const int64_t time_ms : batch.timestamps_ms) {
       min_ms = std::min(min_ms, time_ms);

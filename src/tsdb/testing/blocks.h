@@ -95,6 +95,7 @@ inline core::Result<void> write_block(core::FileSystem& files, const std::string
     meta.max_time_ms = std::max(meta.max_time_ms, points.rbegin()->first);
     TRY(writer->add_series(numbers, to_batch(points)));
   }
+  writer->describe(meta);
   meta.size_bytes = TRY(writer->finish());
   meta.series = writer->series_count();
   meta.samples = writer->sample_count();
@@ -110,7 +111,7 @@ inline core::Result<SeriesPoints> read_block(Block& block) {
     const BlockIndex::Region region = index->region_of(ordinal);
     storage::SeriesBatch batch;
     const std::string bytes = TRY(block.read(region.offset, region.size));
-    TRY(append_region(bytes, {-(int64_t{1} << 60), int64_t{1} << 60}, batch));
+    TRY(block.append_region(*index, bytes, {-(int64_t{1} << 60), int64_t{1} << 60}, batch));
     CHECK(result.emplace(labels, to_points(batch)).second);
   }
   return result;

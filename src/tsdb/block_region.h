@@ -1,0 +1,32 @@
+// The samples of one series in a block, as bytes (docs/formats/block.md).
+
+#pragma once
+
+#include "core/result.h"
+#include "model/time_range.h"
+#include "storage/series_source.h"
+#include "tsdb/block_times.h"
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace tsdb {
+
+// What decoding a region needs of its block. Borrows the columns.
+struct RegionContext {
+  uint8_t version = 0;  // of the block's format
+  const TimeColumns* columns = nullptr;
+};
+
+// Appends the region of these samples, of one series and sorted. `base_ms` is the block's.
+void encode_region(const storage::SeriesBatch& samples, int64_t base_ms,
+                   TimeColumnsBuilder& columns, std::string& out);
+
+// Appends the samples of a region, as stored, that lie in the range to the batch's columns.
+// Corruption when the region is not what was written. Chunks outside of the range are not
+// decoded.
+core::Result<void> append_region(std::string_view region, const RegionContext& context,
+                                 model::TimeRange range, storage::SeriesBatch& batch);
+
+}  // namespace tsdb
