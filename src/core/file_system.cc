@@ -315,13 +315,16 @@ Result<std::string> FileSystem::read_file(const std::string& path) {
   return file->read_at(0, size);
 }
 
-Result<void> FileSystem::write_file_atomically(const std::string& path, std::string_view bytes) {
+Result<void> FileSystem::write_file_atomically(const std::string& path, std::string_view bytes,
+                                               bool* may_be_replaced) {
+  if (may_be_replaced != nullptr) *may_be_replaced = false;
   const std::string temporary = path + ".tmp";
   {
     const std::unique_ptr<File> file = TRY(open(temporary, OpenMode::CreateOrTruncate));
     TRY(file->write_at(0, bytes));
     TRY(file->sync());
   }
+  if (may_be_replaced != nullptr) *may_be_replaced = true;
   TRY(rename(temporary, path));
   return sync_dir(parent_of(path));
 }

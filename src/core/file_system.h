@@ -67,8 +67,10 @@ class FileSystem {
 
   // Whole-file conveniences on the operations above.
   Result<std::string> read_file(const std::string& path);
-  // Writes `path`.tmp, syncs it, renames it over `path` and syncs the folder.
-  Result<void> write_file_atomically(const std::string& path, std::string_view bytes);
+  // Writes `path`.tmp, syncs it, renames it over `path` and syncs the folder. When it fails,
+  // `may_be_replaced` tells whether a later look at the path may find the new content.
+  Result<void> write_file_atomically(const std::string& path, std::string_view bytes,
+                                     bool* may_be_replaced = nullptr);
 };
 
 // The host's files. Reads are pread; see file_system.cc for the flags.

@@ -88,6 +88,8 @@ class Log {
   virtual LogPosition high() const = 0;  // where the next record will stand
   // Forgets records before `position`; may keep more (whole segments only).
   virtual core::Result<void> truncate_before(LogPosition position) = 0;
+  // Of this machine's disk; 0 when it is none.
+  virtual uint64_t size_bytes() const { return 0; }
 };
 
 }  // namespace storage

@@ -671,6 +671,11 @@ bool EmbeddedLog::has_failed() const {
   return failed_.has_value();
 }
 
+uint64_t EmbeddedLog::size_bytes() const {
+  const std::lock_guard lock(mutex_);
+  return (segments_.size() + spares_.size()) * options_.segment_bytes;
+}
+
 uint64_t EmbeddedLog::segment_count() const {
   const std::lock_guard lock(mutex_);
   return segments_.size();

@@ -88,6 +88,13 @@ Engine::Impl::Impl(EngineOptions given_options, EngineDeps given_deps,
         [](Tenant& one) { return static_cast<double>(one.head.series_count()); });
   gauge("petrel_tsdb_head_chunks", "Sealed chunks in the head.",
         [](Tenant& one) { return static_cast<double>(one.head.chunk_count()); });
+  gauge("petrel_tsdb_late_samples", "Late samples in memory; a histogram counts as 16.",
+        [](Tenant& one) {
+          const Head::LateUse use = one.head.late_use();
+          return static_cast<double>(use.late + use.patches);
+        });
+  gauge("petrel_tsdb_tombstones", "Deletions that blocks or the log still need.",
+        [](Tenant& one) { return static_cast<double>(one.tombstones()->size()); });
   gauge("petrel_tsdb_blocks", "Blocks on disk.",
         [](Tenant& one) { return static_cast<double>(one.blocks()->size()); });
   gauge("petrel_tsdb_blocks_bytes", "Size of the blocks on disk.", [](Tenant& one) {
@@ -152,6 +159,8 @@ Result<std::unique_ptr<Engine>> Engine::create(EngineOptions options, EngineDeps
   // What a recovered manifest does not name was kept aside; nothing else goes.
   if (cleaned && !impl->is_manifest_recovered) cleaned = impl->remove_leftovers();
   if (!cleaned) core::log_warn("tsdb", "cannot clean up", {{"err", cleaned.error().message}});
+  // Failing refuses writes; what is there can be read.
+  (void)impl->settle_positions();
   TRY(impl->open_blocks());
   impl->progress.end = impl->log.high();
   return std::unique_ptr<Engine>(new Engine(std::move(impl)));
@@ -235,6 +244,7 @@ ReplayProgress Engine::progress() const {
 Result<AppendSummary> Engine::append(const storage::WriteBatch& batch) {
   Impl& impl = *impl_;
   TRY(impl.check_ready());
+  TRY(impl.check_writable());
   AppendSummary summary;
   if (batch.empty()) return summary;
   Tenant* tenant = impl.find_tenant(batch.tenant);
@@ -294,11 +304,11 @@ std::vector<model::Matchers> selectors_of(const LabelsRequest& request) {
 void visit_head_labels(const ReadView& view, const LabelsRequest& request,
                        const std::function<void(const model::Label&)>& visit) {
   const Head& head = view.tenant->head;
-  const TimeRange range = view.head_range(request.range);
+  const HeadRange range = view.head_range(request.range);
   const auto visit_pair = [&](const LabelIndex& index, PairId pair) { visit(index.label(pair)); };
   for (const model::Matchers& matchers : selectors_of(request)) {
     if (matchers.empty()) return head.for_each_pair(range, visit_pair);
-    head.for_each_label(head.find(matchers, range), visit_pair);
+    head.for_each_label(head.find(matchers, range.samples), visit_pair);
   }
 }
 
@@ -382,7 +392,7 @@ Result<std::vector<Labels>> Engine::series(const LabelsRequest& request) const {
   std::vector<Labels> all;
   size_t from_head = 0;
   for (const model::Matchers& matchers : selectors_of(request)) {
-    const auto refs = view.tenant->head.find(matchers, view.head_range(request.range));
+    const auto refs = view.tenant->head.find(matchers, view.head_range(request.range).samples);
     for (std::string& labels : view.tenant->head.label_sets(refs)) {
       all.push_back(Labels::from_canonical(std::move(labels)));
       ++from_head;

@@ -5,8 +5,9 @@
 //
 // What is refused is refused before the log; what is in the log is applied at once and
 // is readable from then on; append() returns when the log says that it is durable.
-// A range that was flushed to a block is closed: older samples are "too old". That is
-// why a sample is never in two places for long and a replay can skip what blocks hold.
+// A flush closes a tenant before a time T at a position P of the log: what earlier records
+// brought before T is in blocks and a replay skips it. A sample before T that comes later is
+// kept as a patch of the blocks until the next flush (head_late.cc).
 //
 // Files under the data directory: lock, manifest, series_snapshot-*, blocks/*
 // (docs/formats/). The log has its own folder and is not opened here.
@@ -40,6 +41,7 @@ struct EngineOptions {
   int64_t block_range_max_ms = 24LL * 3'600'000;   // merged blocks; a multiple of block_range_ms
   int64_t out_of_order_window_ms = 3'600'000;      // behind the tenant's newest sample
   int64_t ahead_max_ms = 600'000;                  // before the wall clock
+  uint64_t late_samples_max = 4'000'000;           // per tenant, in memory
   size_t exemplars_max = 20'000;                   // per tenant; the oldest go first
   size_t series_max = 0;                           // per tenant, in the head; 0: no limit
   size_t block_index_cache_bytes = 256ULL << 20U;  // decoded indexes of blocks
@@ -147,7 +149,8 @@ class Engine final : public storage::SampleSink, public storage::SeriesSource {
   // seconds from one background thread. An error leaves everything as it was; the
   // next call tries again.
   core::Result<MaintainReport> maintain();
-  // Flushes everything in the head; for snapshots and for tests.
+  // Flushes everything in the head but samples of the future, further ahead of the clock than
+  // is taken: they would close the present with them. For snapshots and for tests.
   core::Result<MaintainReport> flush_all();
 
   // Merges blocks as long as the plan has something to merge; `steps` at most. Beside

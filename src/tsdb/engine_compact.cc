@@ -89,7 +89,6 @@ std::optional<Engine::Impl::Merge> Engine::Impl::begin_merge(Tenant& tenant,
     }
   }
   merge.output.number = manifest.next_number++;
-  unfinished_blocks.insert(merge.output.number);
   return merge;
 }
 
@@ -143,10 +142,7 @@ std::optional<Engine::Impl::Merge> Engine::Impl::next_rewrite(const std::set<uin
 
 void Engine::Impl::abandon(const Merge& merge) {
   const std::lock_guard step(maintain_mutex);
-  const std::string path = blocks_dir() + "/" + merge.output.file_name();
-  // One that cannot be removed goes at the next start.
-  if (files.exists(path)) (void)files.remove(path);
-  unfinished_blocks.erase(merge.output.number);
+  drop_file(blocks_dir() + "/" + merge.output.file_name());
 }
 
 bool Engine::Impl::has_space_for(const Merge& merge) {
@@ -174,8 +170,7 @@ Result<bool> Engine::Impl::publish_merge(const Merge& merge, const std::shared_p
   const auto remove_inputs = [&] {
     for (const BlockMeta& meta : merge.inputs) {
       block_cache->erase(meta.number);
-      // One that cannot be removed goes at the next start.
-      (void)files.remove(blocks_dir() + "/" + meta.file_name());
+      drop_file(blocks_dir() + "/" + meta.file_name());
     }
   };
 
@@ -188,16 +183,20 @@ Result<bool> Engine::Impl::publish_merge(const Merge& merge, const std::shared_p
   std::erase_if(next.tombstones,
                 [&](const Tombstone& one) { return is_spent(one, next, log_low); });
   // The name has to be durable before the manifest that uses it is.
-  if (!PETREL_MUTATED("merge-no-dir-sync")) TRY(files.sync_dir(blocks_dir()));
+  if (!PETREL_MUTATED("merge-no-dir-sync")) {
+    if (Result<void> named = files.sync_dir(blocks_dir()); !named) {
+      drop_file(block->path());
+      return tl::unexpected(std::move(named).error());
+    }
+  }
   if (PETREL_MUTATED("merge-remove-before-publish")) remove_inputs();
   // If this fails nobody knows which manifest a restart will find: both must find their
-  // files. The output stays in unfinished_blocks.
-  if (Result<void> stored = next.store(files, options.data_dir); !stored) {
-    unfinished_blocks.insert(output.number);
+  // files.
+  bool may_be_stored = false;
+  if (Result<void> stored = store_manifest(std::move(next), &may_be_stored); !stored) {
+    may_be_stored ? unsure_files.push_back(block->path()) : drop_file(block->path());
     return tl::unexpected(std::move(stored).context("publish a merge").error());
   }
-  manifest = std::move(next);
-  unfinished_blocks.erase(output.number);
   Blocks blocks = *merge.tenant->blocks();
   std::erase_if(blocks, [&](const auto& one) { return is_input(one->meta()); });
   if (output.samples != 0) blocks.push_back(block);
@@ -207,7 +206,7 @@ Result<bool> Engine::Impl::publish_merge(const Merge& merge, const std::shared_p
   }
   merge.tenant->set_stored(std::move(blocks), std::move(tombstones));
   remove_inputs();
-  if (output.samples == 0) (void)files.remove(block->path());
+  if (output.samples == 0) drop_file(block->path());
   return true;
 }
 

@@ -46,6 +46,8 @@ struct Tenant {
                 .tombstones = std::make_shared<const Tombstones>()} {}
 
   Head head;
+  // Since when there are patches that no flush took; the maintaining thread's.
+  std::optional<int64_t> patches_since_ns;
 
   // One moment: a merge and the tombstones that it made superfluous change together.
   Stored stored() const {
@@ -74,8 +76,8 @@ struct ReadView {
     tombstones = std::move(stored.tombstones);
   }
 
-  model::TimeRange head_range(model::TimeRange range) const {
-    return {std::max(range.start_ms, head_from_ms), range.end_ms};
+  HeadRange head_range(model::TimeRange range) const {
+    return {.samples = {std::max(range.start_ms, head_from_ms), range.end_ms}, .patches = range};
   }
 
   const Tenant* tenant;
@@ -107,16 +109,42 @@ struct Engine::Impl {
   void note_dropped(const storage::LogBatch& batch, uint64_t samples);
   void note_incomplete(uint64_t dropped_samples);
 
-  // engine_maintain.cc
+  // engine_open.cc
+  core::Result<void> settle_positions();
   core::Result<void> open_blocks();
   core::Result<void> remove_leftovers();
+
+  // engine_maintain.cc; all with maintain_mutex
   core::Result<MaintainReport> maintain(bool everything);
+  std::optional<int64_t> flush_until(Tenant& tenant, bool everything);
   core::Result<void> flush_tenant(Tenant& tenant, bool everything);
-  core::Result<void> flush_range(Tenant& tenant, model::TimeRange range);
+  core::Result<void> flush_slot(Tenant& tenant, const HeadFlush& flush, model::TimeRange slot);
   core::Result<uint64_t> write_snapshot();
   core::Result<void> publish_flushed(MaintainReport& report);
   void carry_future(storage::LogPosition needed);
+  // Stores it and makes it the manifest. After a failure the old one counts in this life, and
+  // when `may_be_stored` the next one may find either.
+  core::Result<void> store_manifest(Manifest next, bool* may_be_stored = nullptr);
+  // Removes a file that no manifest names any more; tried again until it works.
+  void drop_file(std::string path);
+  void retry_drops();
+
+  // engine_retention.cc
   core::Result<uint32_t> delete_expired();
+  struct Expired {
+    BlockMeta meta;
+    bool by_size = false;
+  };
+  std::vector<Expired> expired_blocks() const;
+
+  // engine_delete.cc
+  core::Result<void> delete_series(Tenant& tenant, const DeleteRequest& request);
+  core::Result<void> drop_tombstones();
+  // append() answers Unavailable; reads go on.
+  enum class Stop { UntilSettled, UntilRestart };
+  void stop_writes(std::string why, Stop until);
+  void resume_writes();  // unless it is until the restart
+  core::Result<void> check_writable() const;
 
   // engine_compact.cc
   struct Merge {
@@ -172,10 +200,23 @@ struct Engine::Impl {
     BlockMeta meta;
     std::shared_ptr<Block> block;
   };
-  std::vector<Flushed> flushed;  // written in this step, not yet in the manifest
-  // Files of merges that are not in the manifest, or may not be: not to be removed as
-  // leftovers. Protected by maintain_mutex.
-  std::set<uint64_t> unfinished_blocks;
+  struct Flush {
+    Tenant* tenant = nullptr;
+    HeadFlush head;
+  };
+  // Of this step, not yet in the manifest. Blocks without a flush do not occur.
+  std::vector<Flush> flushes;
+  std::vector<Flushed> flushed;
+  // Protected by maintain_mutex as well: files to remove, and those that go when it is known
+  // that the manifest does not name them.
+  std::vector<std::string> dropped_files;
+  std::vector<std::string> unsure_files;
+  bool positions_unsettled = false;  // settle_positions() is to be tried again
+
+  std::atomic<bool> writes_stopped = false;
+  mutable std::mutex stopped_mutex;
+  std::string stopped_why;  // protected by stopped_mutex, as the next
+  Stop stopped_until = Stop::UntilSettled;
 
   std::mutex merge_mutex;  // one merge at a time; taken before maintain_mutex
   std::atomic<bool> stop_merging = false;

@@ -31,7 +31,7 @@ class Existing {
       return block->range().overlaps(range) ||
              TimeRange{block->meta().min_time_ms, block->meta().max_time_ms + 1}.overlaps(range);
     });
-    if (!in_blocks && tenant.head.find({}, view.head_range(range)).empty()) return nullptr;
+    if (!in_blocks && tenant.head.find({}, view.head_range(range).samples).empty()) return nullptr;
     storage::SelectRequest request;
     request.tenant = id;
     request.range = range;

@@ -12,7 +12,6 @@
 #include "tsdb/series_snapshot.h"
 
 #include <algorithm>
-#include <charconv>
 #include <numeric>
 
 namespace tsdb {
@@ -53,8 +52,7 @@ struct SortedSeries {
   }
 };
 
-SortedSeries sort_series(const Head& head, TimeRange range) {
-  const std::vector<SeriesRef> refs = head.find({}, range);
+SortedSeries sort_series(const Head& head, const std::vector<SeriesRef>& refs) {
   std::vector<uint32_t> pairs;
   std::vector<uint64_t> begins;
   const std::vector<std::string> texts = head.copy_labels(refs, pairs, begins);
@@ -95,13 +93,20 @@ SortedSeries sort_series(const Head& head, TimeRange range) {
   return sorted;
 }
 
-Result<void> write_series(const Head& head, const SortedSeries& sorted, TimeRange range,
-                          BlockWriter& writer, int64_t& max_time_ms) {
+void note_times(BlockMeta& meta, int64_t first_ms, int64_t last_ms) {
+  meta.min_time_ms = std::min(meta.min_time_ms, first_ms);
+  meta.max_time_ms = std::max(meta.max_time_ms, last_ms);
+}
+
+Result<void> write_series(const Head& head, const HeadFlush& flush, const SortedSeries& sorted,
+                          BlockWriter& writer, BlockMeta& meta) {
+  const TimeRange slot{meta.start_ms, meta.end_ms};
+  const TimeRange range{std::max(slot.start_ms, flush.from_ms), std::min(slot.end_ms, flush.to_ms)};
   HeadCapture capture;
   storage::SeriesBatch samples;
   for (size_t begin = 0; begin < sorted.refs.size(); begin += kSliceSize) {
     const size_t count = std::min(kSliceSize, sorted.refs.size() - begin);
-    head.capture(std::span(sorted.refs).subspan(begin, count), range, capture);
+    head.capture_flush(std::span(sorted.refs).subspan(begin, count), flush, slot, capture);
     for (size_t i = 0; i < count; ++i) {
       samples.clear();
       append_samples(capture, i, range, samples);
@@ -109,10 +114,11 @@ Result<void> write_series(const Head& head, const SortedSeries& sorted, TimeRang
       sort_histograms(samples.histograms, 0);
       if (samples.timestamps_ms.empty() && samples.histograms.empty()) continue;
       if (!samples.timestamps_ms.empty()) {
-        max_time_ms = std::max(max_time_ms, samples.timestamps_ms.back());
+        note_times(meta, samples.timestamps_ms.front(), samples.timestamps_ms.back());
       }
       if (!samples.histograms.empty()) {
-        max_time_ms = std::max(max_time_ms, samples.histograms.back().timestamp_ms);
+        note_times(meta, samples.histograms.front().timestamp_ms,
+                   samples.histograms.back().timestamp_ms);
       }
       TRY(writer.add_series(sorted.ranks_of(begin + i), samples));
     }
@@ -122,128 +128,125 @@ Result<void> write_series(const Head& head, const SortedSeries& sorted, TimeRang
 
 }  // namespace
 
-std::string Engine::Impl::snapshot_path(uint64_t number) const {
-  return fmt::format("{}/{}{:010}", options.data_dir, kSnapshotPrefix, number);
-}
-
-Result<void> Engine::Impl::remove_leftovers() {
-  const auto is_unfinished = [this](const std::string& name) {
-    return std::any_of(unfinished_blocks.begin(), unfinished_blocks.end(),
-                       [&](uint64_t number) { return block_file_name(number) == name; });
-  };
-  const std::vector<std::string> block_files = TRY(files.list(blocks_dir()));
-  for (const std::string& name : block_files) {
-    const bool known = std::any_of(manifest.blocks.begin(), manifest.blocks.end(),
-                                   [&](const BlockMeta& meta) { return meta.file_name() == name; });
-    if (known || !name.ends_with(".block") || is_unfinished(name)) continue;
-    core::log_info("tsdb", "removing an unfinished block", {{"file", name}});
-    TRY(files.remove(blocks_dir() + "/" + name));
-  }
-  const std::vector<std::string> others = TRY(files.list(options.data_dir));
-  // The snapshot before the one that counts stays: most of what damage takes of one is in
-  // the other.
-  const std::string older = older_snapshot();
-  for (const std::string& name : others) {
-    const std::string path = options.data_dir + "/" + name;
-    if (!name.starts_with(kSnapshotPrefix) || name.ends_with(".damaged")) continue;
-    if (path == snapshot_path(manifest.snapshot_number) || path == older) continue;
-    TRY(files.remove(path));
-  }
-  return {};
-}
-
-Result<void> Engine::Impl::open_blocks() {
-  std::map<std::string, Blocks> by_tenant;
-  for (const BlockMeta& meta : manifest.blocks) {
-    by_tenant[meta.tenant].push_back(
-        Block::open(files, blocks_dir() + "/" + meta.file_name(), meta, *block_cache));
-  }
-  for (auto& [id, blocks] : by_tenant) {
-    Tenant& tenant = tenant_for(id);
-    for (const auto& block : blocks) tenant.head.set_newest_at_least(block->meta().max_time_ms);
-    tenant.set_blocks(std::move(blocks));
-  }
-  std::map<std::string, Tombstones> tombstones;
-  for (const Tombstone& one : manifest.tombstones) tombstones[one.tenant].push_back(one);
-  for (auto& [id, list] : tombstones) tenant_for(id).set_tombstones(std::move(list));
-  for (const auto& [id, closed] : manifest.closed) {
-    Tenant& tenant = tenant_for(id);
-    tenant.head.close_before(closed.before_ms);
-    tenant.head.hide_before(closed.before_ms);
-  }
-  return {};
-}
-
 Result<MaintainReport> Engine::Impl::maintain(bool everything) {
   const std::lock_guard step(maintain_mutex);
   MaintainReport report;
+  flushes.clear();
   flushed.clear();
-  const auto run = [&]() -> Result<void> {
+  Result<void> done;
+  const auto run = [&](const auto& part) {
+    if (Result<void> result = part(); !result && done) done = std::move(result);
+  };
+  if (positions_unsettled) run([&] { return settle_positions(); });
+  run([&]() -> Result<void> {
     TRY(store_first_manifest());
     for (Tenant* tenant : all_tenants()) {
       TRY(flush_tenant(*tenant, everything).context("flush tenant {}", tenant->head.tenant()));
     }
-    if (!flushed.empty()) TRY(publish_flushed(report));
+    return flushes.empty() ? Result<void>() : publish_flushed(report);
+  });
+  // What was written but not published: the samples stay in the head and are flushed again.
+  for (const Flushed& one : flushed) drop_file(blocks_dir() + "/" + one.meta.file_name());
+  flushed.clear();
+  // Also when the flush failed: a full disk is why it does.
+  run([&]() -> Result<void> {
     report.blocks_deleted = TRY(delete_expired());
     return {};
-  };
-  const Result<void> done = run();
+  });
+  run([&] { return drop_tombstones(); });
+  retry_drops();
   for (Tenant* tenant : all_tenants()) tenant->head.forget_hidden(report.series_dropped);
   if (!done) {
     flush_failures().add();
-    // What was written but not published: the range stays closed and is flushed again.
-    for (const Flushed& one : flushed) {
-      (void)files.remove(blocks_dir() + "/" + one.meta.file_name());
-    }
-    flushed.clear();
     return tl::unexpected(done.error());
   }
   return report;
 }
 
-// Flushes the ranges of a tenant that are complete: no sample for them would be
-// accepted any more.
-Result<void> Engine::Impl::flush_tenant(Tenant& tenant, bool everything) {
+// Up to where a tenant is to be flushed now; nothing when it is not time for a flush. A range
+// is complete when the newest sample is half a range past its end: later samples for it are
+// few, and patches.
+std::optional<int64_t> Engine::Impl::flush_until(Tenant& tenant, bool everything) {
+  Head& head = tenant.head;
   const int64_t range = options.block_range_ms;
-  const int64_t open_for = std::max(range / 2, options.out_of_order_window_ms);
   const int64_t now_ms = trusted_clock.now_ms();
+  const int64_t now_ns = clock.monotonic_ns();
+  int64_t until = head.closed_before_ms();  // of a flush that failed
   std::optional<int64_t> after;
   for (int i = 0; i < kRangesPerStep || everything; ++i) {
-    const std::optional<TimeRange> oldest = tenant.head.next_range(after);
-    if (!oldest) return {};
+    const std::optional<TimeRange> oldest = head.next_range(after);
+    if (!oldest) break;
     // A tenant that stopped would keep its last hours in memory, and the log with them.
     // Asked after the range was seen: if an append has just begun it, that is noted.
-    const int64_t idle_ms = (clock.monotonic_ns() - tenant.head.last_append_ns()) / 1'000'000;
+    const int64_t idle_ms = (now_ns - head.last_append_ns()) / 1'000'000;
     // Never a range that the clock has not passed: the present would be closed with it.
     const bool stopped = idle_ms > 2 * range && oldest->end_ms <= now_ms;
-    const int64_t newest = tenant.head.newest_ms(now_ms);
-    if (!everything && !stopped && newest < oldest->end_ms + open_for) return {};
-    TRY(flush_range(tenant, *oldest));
+    if (!stopped && head.newest_ms(now_ms) < oldest->end_ms + range / 2) break;
+    until = std::max(until, oldest->end_ms);
     after = oldest->start_ms;
+  }
+  const int64_t newest = head.newest_ms(now_ms);
+  const bool has_samples = newest != kNoTime && head.next_range(std::nullopt).has_value();
+  // Not to the end of the range: the present would become late data.
+  if (everything && has_samples) until = std::max(until, newest + 1);
+
+  const Head::LateUse use = head.late_use();
+  if (use.patches == 0) {
+    tenant.patches_since_ns.reset();
+  } else if (!tenant.patches_since_ns) {
+    tenant.patches_since_ns = now_ns;
+  }
+  // Patches wait for the next range, but not for ever, and not until there is no more room.
+  const bool patches_due =
+      use.patches != 0 && (everything || use.patches > options.late_samples_max / 4 ||
+                           now_ns - *tenant.patches_since_ns > range * 1'000'000);
+  // Late samples of open ranges leave only with what they belong to. A quarter of an hour at
+  // least each time, so that the blocks do not become many.
+  const int64_t early = newest == kNoTime ? kNoTime : newest - range / 2;
+  if (has_samples && use.late > options.late_samples_max / 2 &&
+      early >= head.read_from_ms() + range / 8) {
+    until = std::max(until, early);
+  }
+  if (until <= head.read_from_ms() && !patches_due) return std::nullopt;
+  return until;
+}
+
+Result<void> Engine::Impl::flush_tenant(Tenant& tenant, bool everything) {
+  const std::optional<int64_t> until = flush_until(tenant, everything);
+  if (!until) return {};
+  const HeadFlush flush = tenant.head.begin_flush(*until, log);
+  flushes.push_back({.tenant = &tenant, .head = flush});
+  for (const TimeRange slot : tenant.head.flush_slots(flush)) {
+    TRY(flush_slot(tenant, flush, slot));
   }
   return {};
 }
 
-Result<void> Engine::Impl::flush_range(Tenant& tenant, TimeRange range) {
+Result<void> Engine::Impl::flush_slot(Tenant& tenant, const HeadFlush& flush, TimeRange slot) {
   const int64_t started_ns = clock.monotonic_ns();
-  tenant.head.close_before(range.end_ms);
+  SortedSeries sorted = sort_series(tenant.head, tenant.head.flush_series(flush, slot));
+  if (sorted.refs.empty()) return {};
   Flushed done;
   done.tenant = &tenant;
   done.meta.tenant = tenant.head.tenant();
-  done.meta.start_ms = range.start_ms;
-  done.meta.end_ms = range.end_ms;
-
-  SortedSeries sorted = sort_series(tenant.head, range);
+  done.meta.start_ms = slot.start_ms;
+  done.meta.end_ms = slot.end_ms;
   done.meta.number = manifest.next_number++;
   done.meta.order = done.meta.number;
-  done.meta.min_time_ms = range.start_ms;
-  done.meta.max_time_ms = range.start_ms;
+  done.meta.min_time_ms = slot.end_ms;
+  done.meta.max_time_ms = slot.start_ms;
   const std::string path = blocks_dir() + "/" + done.meta.file_name();
   std::unique_ptr<BlockWriter> writer =
       TRY(BlockWriter::create(files, path, std::move(sorted.pair_bytes)));
   // From here on the file exists: maintain() removes it if something fails.
   flushed.push_back(done);
-  TRY(write_series(tenant.head, sorted, range, *writer, done.meta.max_time_ms).context("{}", path));
+  TRY(write_series(tenant.head, flush, sorted, *writer, done.meta).context("{}", path));
+  if (writer->series_count() == 0) {
+    writer.reset();
+    flushed.pop_back();
+    drop_file(path);
+    return {};
+  }
   writer->describe(done.meta);
   done.meta.size_bytes = TRY(writer->finish().context("{}", path));
   done.meta.series = writer->series_count();
@@ -268,6 +271,26 @@ Result<void> Engine::Impl::flush_range(Tenant& tenant, TimeRange range) {
   return {};
 }
 
+Result<void> Engine::Impl::store_manifest(Manifest next, bool* may_be_stored) {
+  TRY(next.store(files, options.data_dir, may_be_stored));
+  manifest = std::move(next);
+  if (std::exchange(positions_unsettled, false)) resume_writes();
+  for (std::string& path : std::exchange(unsure_files, {})) drop_file(std::move(path));
+  return {};
+}
+
+void Engine::Impl::drop_file(std::string path) {
+  dropped_files.push_back(std::move(path));
+  retry_drops();
+}
+
+void Engine::Impl::retry_drops() {
+  std::erase_if(dropped_files, [&](const std::string& path) {
+    const Result<void> removed = files.remove(path);
+    return removed.has_value() || removed.error().code == ErrorCode::NotFound;
+  });
+}
+
 Result<uint64_t> Engine::Impl::write_snapshot() {
   const uint64_t number = manifest.next_number++;
   const std::string path = snapshot_path(number);
@@ -290,7 +313,7 @@ Result<uint64_t> Engine::Impl::write_snapshot() {
   }
   if (written) note(writer->finish());
   if (!written) {
-    (void)files.remove(path);
+    drop_file(path);
     return tl::unexpected(std::move(written).context("{}", path).error());
   }
   return number;
@@ -303,40 +326,53 @@ Result<void> Engine::Impl::publish_flushed(MaintainReport& report) {
   for (Tenant* tenant : all_tenants()) needed = std::min(needed, tenant->head.applied_to(log));
   const uint64_t snapshot = TRY(write_snapshot());
   // Names have to be durable before the manifest that uses them is.
-  TRY(files.sync_dir(blocks_dir()));
-  TRY(files.sync_dir(options.data_dir));
+  Result<void> named = files.sync_dir(blocks_dir());
+  if (named) named = files.sync_dir(options.data_dir);
+  if (!named) {
+    drop_file(snapshot_path(snapshot));
+    return named;
+  }
 
+  // The one before stays for a start that finds this one damaged.
+  const std::string superfluous = manifest.snapshot_number == 0 ? "" : older_snapshot();
   Manifest next = manifest;
   next.next_series_id = next_series_id;
   next.snapshot_number = snapshot;
-  for (const Flushed& one : flushed) {
-    Closed& closed = next.closed
-                         .try_emplace(one.meta.tenant, Closed{.before_ms = one.meta.end_ms,
-                                                              .log_before = Closed::kWholeLog})
-                         .first->second;
-    closed.before_ms = std::max(closed.before_ms, one.meta.end_ms);
-    next.blocks.push_back(one.meta);
+  for (const Flush& one : flushes) {
+    next.closed[one.tenant->head.tenant()] = {.before_ms = one.head.to_ms,
+                                              .log_before = one.head.log_before};
   }
-  // If this fails nobody knows which manifest a restart will find: both must find their
-  // files.
-  const std::vector<Flushed> stored = std::exchange(flushed, {});
-  TRY(next.store(files, options.data_dir));
-  manifest = std::move(next);
+  for (const Flushed& one : flushed) next.blocks.push_back(one.meta);
+  bool may_be_stored = false;
+  if (Result<void> stored = store_manifest(std::move(next), &may_be_stored); !stored) {
+    if (!may_be_stored) {
+      drop_file(snapshot_path(snapshot));
+      return stored;
+    }
+    // Nobody knows which manifest a restart will find: both must find their files. The heads
+    // hold everything until a manifest is stored for sure, so that either is right.
+    unsure_files.push_back(snapshot_path(snapshot));
+    for (const Flushed& one : std::exchange(flushed, {})) {
+      unsure_files.push_back(blocks_dir() + "/" + one.meta.file_name());
+    }
+    return stored;
+  }
 
   static core::Counter& bytes =
       core::counter("petrel_tsdb_flushed_bytes_total", "Bytes of blocks written from the head.");
-  for (const Flushed& one : stored) {
+  for (const Flushed& one : std::exchange(flushed, {})) {
     Blocks blocks = *one.tenant->blocks();
     blocks.push_back(one.block);
     one.tenant->set_blocks(std::move(blocks));
     bytes.add(static_cast<double>(one.meta.size_bytes));
     ++report.blocks_written;
-    one.tenant->head.hide_before(one.meta.end_ms);
   }
+  for (const Flush& one : flushes) {
+    one.tenant->head.end_flush(one.head);
+    one.tenant->patches_since_ns.reset();
+  }
+  if (!superfluous.empty()) drop_file(superfluous);
 
-  if (const Result<void> cleaned = remove_leftovers(); !cleaned) {
-    core::log_warn("tsdb", "cannot remove old files", {{"err", cleaned.error().message}});
-  }
   carry_future(needed);
   for (Tenant* tenant : all_tenants()) needed = std::min(needed, tenant->head.needed_from(log));
   // Failing here costs disk, not data: the next flush tries again.
@@ -366,42 +402,6 @@ void Engine::Impl::carry_future(LogPosition needed) {
                      {{"tenant", head.tenant()}, {"err", done.error().message}});
     }
   }
-}
-
-Result<uint32_t> Engine::Impl::delete_expired() {
-  if (options.retention_ms == 0) return 0U;
-  Manifest next = manifest;
-  std::vector<BlockMeta> gone;
-  for (Tenant* tenant : all_tenants()) {
-    // Counted from the newest sample in a block, not in the head: one sample that came
-    // while the wall clock ran years ahead must not delete everything else.
-    int64_t newest = kNoTime;
-    for (const BlockMeta& meta : manifest.blocks) {
-      if (meta.tenant == tenant->head.tenant()) newest = std::max(newest, meta.max_time_ms);
-    }
-    if (newest == kNoTime) continue;
-    std::erase_if(next.blocks, [&](const BlockMeta& meta) {
-      if (meta.tenant != tenant->head.tenant()) return false;
-      if (meta.end_ms > newest - options.retention_ms) return false;
-      gone.push_back(meta);
-      return true;
-    });
-  }
-  if (gone.empty()) return 0U;
-  TRY(next.store(files, options.data_dir));
-  manifest = std::move(next);
-  for (const BlockMeta& meta : gone) {
-    Tenant& tenant = tenant_for(meta.tenant);
-    Blocks blocks = *tenant.blocks();
-    std::erase_if(blocks, [&](const auto& block) { return block->meta().number == meta.number; });
-    tenant.set_blocks(std::move(blocks));
-    block_cache->erase(meta.number);
-    // Readers keep the open file. One that cannot be removed goes at the next start.
-    (void)files.remove(blocks_dir() + "/" + meta.file_name());
-    core::log_info("tsdb", "deleted a block past retention",
-                   {{"tenant", meta.tenant}, {"file", meta.file_name()}, {"end_ms", meta.end_ms}});
-  }
-  return static_cast<uint32_t>(gone.size());
 }
 
 }  // namespace tsdb

@@ -141,7 +141,7 @@ void MergedSet::warn(std::string text) {
 }
 
 void MergedSet::open(const SelectRequest& request) {
-  head_refs_ = view_.tenant->head.find(request.matchers, view_.head_range(range_));
+  head_refs_ = view_.tenant->head.find(request.matchers, view_.head_range(range_).samples);
   open_blocks(request.matchers);
   if (request.sorted) sort();
   if (order_.empty()) {
@@ -224,8 +224,9 @@ void MergedSet::join_blocks(const std::vector<std::vector<uint32_t>>& ordinals) 
 
 void MergedSet::load_labels() {
   labels_.resize(size());
-  constexpr TimeRange kNothing{std::numeric_limits<int64_t>::max(),
-                               std::numeric_limits<int64_t>::max()};
+  constexpr TimeRange kNever{std::numeric_limits<int64_t>::max(),
+                             std::numeric_limits<int64_t>::max()};
+  constexpr HeadRange kNothing{.samples = kNever, .patches = kNever};
   for (size_t begin = 0; begin < size(); begin += kBatchSeries) {
     const size_t end = std::min(begin + kBatchSeries, size());
     slice_refs_.clear();
@@ -309,7 +310,7 @@ Result<bool> MergedSet::next(SeriesBatch& batch) {
     for (const uint32_t entry : entries) {
       if (head_refs_[entry] != kNoRef) slice_refs_.push_back(head_refs_[entry]);
     }
-    const TimeRange head_range = view_.head_range(range_);
+    const HeadRange head_range = view_.head_range(range_);
     view_.tenant->head.capture(slice_refs_, head_range, capture_);
     read_regions(entries);
 
@@ -328,7 +329,7 @@ Result<bool> MergedSet::next(SeriesBatch& batch) {
       labels.clear();
       if (head_refs_[entry] != kNoRef) {
         order.begin_source();
-        append_samples(capture_, in_head, head_range, batch);
+        append_samples(capture_, in_head, head_range.samples, batch);
         order.end_source();
         labels = capture_.labels_of(in_head++);
       }

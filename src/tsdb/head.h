@@ -18,6 +18,7 @@
 #include "tsdb/identity.h"
 #include "tsdb/identity_table.h"
 #include "tsdb/label_index.h"
+#include "tsdb/manifest.h"
 #include "tsdb/reader_epochs.h"
 
 #include <atomic>
@@ -34,11 +35,29 @@
 
 namespace tsdb {
 
+// Which samples of the head a reader wants. Patches, the late samples for what blocks hold
+// already, it takes whatever its view is: the block that has them may be newer.
+struct HeadRange {
+  model::TimeRange samples;
+  model::TimeRange patches;
+};
+
+// What one flush takes of a head.
+struct HeadFlush {
+  int64_t from_ms = kNoTime;  // samples in [from_ms, to_ms), and patches from before it
+  int64_t to_ms = kNoTime;
+  storage::LogPosition log_before = 0;  // of records before this position
+  uint32_t number = 0;                  // takes the patches of this flush and earlier ones
+  uint64_t patches = 0;                 // their weight
+  bool to_the_end = false;              // there is no sample at to_ms or later
+};
+
 // What a read needs of some series, copied under the data lock. Chunks are borrowed
 // until the reader's pin is dropped.
 struct HeadCapture {
   struct Ends {
-    uint32_t labels = 0, chunks = 0, open = 0, late = 0, histogram_chunks = 0, histograms = 0;
+    uint32_t labels = 0, chunks = 0, open = 0, late = 0, patches = 0;
+    uint32_t histogram_chunks = 0, histograms = 0, histogram_patches = 0;
   };
   std::vector<Ends> ends;  // per series
   std::string label_bytes;
@@ -48,6 +67,9 @@ struct HeadCapture {
   std::vector<model::Sample> late;
   std::vector<const Chunk*> histogram_chunks;
   std::vector<model::HistogramSample> histograms;  // open and late
+  // Only those in their range, which append_samples() does not look at.
+  std::vector<model::Sample> patches;
+  std::vector<model::HistogramSample> histogram_patches;
   ReaderEpochs::Pin pin;
 
   void clear();
@@ -56,8 +78,8 @@ struct HeadCapture {
   std::string_view labels_of(size_t i) const;
 };
 
-// Appends the samples of series `i` in the range to the batch's columns, in any order
-// and with repeats where chunks and late samples overlap (see sort_samples()).
+// Appends the samples of series `i` in the range, and its patches, to the batch's columns, in
+// any order and with repeats where chunks and late samples overlap (see sort_samples()).
 void append_samples(const HeadCapture& capture, size_t i, model::TimeRange range,
                     storage::SeriesBatch& batch);
 // Puts the samples from `begin` on in rising time; of equal times the first one stays.
@@ -69,6 +91,7 @@ void clip_samples(std::vector<int64_t>& times_ms, std::vector<double>& values, s
 
 // Ids of the series table end here; self-contained logs put hashes in their place.
 inline constexpr uint64_t kOwnIdEnd = uint64_t{1} << 62U;
+inline constexpr SeriesRef kNoSeries = UINT32_MAX;
 
 // Thread-safe.
 class Head {
@@ -93,6 +116,9 @@ class Head {
   void restore_series(uint64_t id, std::string_view labels);
   void restore_metadata(const model::Metadata& metadata);
   void restore_exemplar(std::string_view labels, const model::Exemplar& exemplar);
+  // Before replay(): what blocks hold already, and what was deleted.
+  void restore_closed(int64_t before_ms, storage::LogPosition log_before);
+  void restore_deleted(std::vector<Tombstone> tombstones) { deleted_ = std::move(tombstones); }
   void finish_replay();  // forgets what only replay() needed
 
   // --- Reading (head_read.cc)
@@ -105,7 +131,7 @@ class Head {
   // in the head, while the pin is held. Take it before find().
   ReaderEpochs::Pin pin_view() const { return ReaderEpochs::Pin(view_epochs_); }
   int64_t read_from_ms() const { return read_from_ms_; }
-  void capture(std::span<const SeriesRef> refs, model::TimeRange range, HeadCapture& out) const;
+  void capture(std::span<const SeriesRef> refs, HeadRange range, HeadCapture& out) const;
   std::vector<std::string> label_sets(std::span<const SeriesRef> refs) const;
   uint64_t chunk_count() const;
   // For the flush: of refs[i] the pairs [begins[i], begins[i+1]); gives the bytes of the
@@ -118,11 +144,11 @@ class Head {
 
   // The label's values among series that match, in any order, if the head may have samples
   // in the range. Which series have samples just there is not looked at.
-  void append_label_values(std::string_view name, const model::Matchers& matchers,
-                           model::TimeRange range, std::vector<std::string>& values) const;
+  void append_label_values(std::string_view name, const model::Matchers& matchers, HeadRange range,
+                           std::vector<std::string>& values) const;
 
   // Every label pair of the head, if the head may have samples in the range.
-  void for_each_pair(model::TimeRange range,
+  void for_each_pair(HeadRange range,
                      const std::function<void(const LabelIndex&, PairId)>& visit) const;
 
   std::vector<model::Metadata> metadata(const std::string& metric) const;
@@ -136,18 +162,33 @@ class Head {
   // make everything else too old.
   int64_t newest_ms(int64_t now_ms) const;
   void set_newest_at_least(int64_t time_ms);
+  // No sample was ever later; kNoTime when there was none.
+  int64_t latest_ms() const { return newest_ms_; }
   // The oldest block range that holds samples and starts later than `after_start_ms`.
   std::optional<model::TimeRange> next_range(std::optional<int64_t> after_start_ms) const;
-  // From now on samples before `time_ms` are too old; those judged already are applied.
-  void close_before(int64_t time_ms);
+  // Begins a flush (head_late.cc): from this moment on samples before `to_ms` become patches.
+  // Never goes back: when a flush failed the next one takes its samples too.
+  HeadFlush begin_flush(int64_t to_ms, const storage::Log& log);
+  // The block ranges in which the flush may find something.
+  std::vector<model::TimeRange> flush_slots(const HeadFlush& flush) const;
+  // Of such a range: the series that may have samples, and what the flush takes of them.
+  std::vector<SeriesRef> flush_series(const HeadFlush& flush, model::TimeRange slot) const;
+  void capture_flush(std::span<const SeriesRef> refs, const HeadFlush& flush, model::TimeRange slot,
+                     HeadCapture& out) const;
+  // Blocks have it: readers find there from now on what the flush took.
+  void end_flush(const HeadFlush& flush);
   int64_t closed_before_ms() const { return closed_before_ms_; }
+  // Late samples in memory, a histogram counts as several.
+  struct LateUse {
+    uint64_t late = 0;     // of times that no block holds
+    uint64_t patches = 0;  // not flushed
+  };
+  LateUse late_use() const;
   // All series, for the flush and the snapshot: ids stay valid until forget_before().
   std::vector<SeriesRef> all_series() const;
   void for_each_series(
       const std::function<void(uint64_t id, const std::string& labels)>& visit) const;
-  // Readers find samples before `time_ms` in blocks from now on.
-  void hide_before(int64_t time_ms);
-  // Frees what is hidden, once no reader from before hide_before() is left; false when
+  // Frees what is hidden, once no reader from before end_flush() is left; false when
   // there still is one.
   bool forget_hidden(uint64_t& series_dropped);
   // The first log record whose samples are only here, of ranges that start at
@@ -160,6 +201,12 @@ class Head {
   // When the last append came, monotonic; a tenant that stopped is flushed as a whole.
   void note_append(int64_t monotonic_ns) { last_append_ns_ = monotonic_ns; }
   int64_t last_append_ns() const { return last_append_ns_; }
+  // Deletes (head_delete.cc) what matches any of the selectors. `publish` makes the deletion
+  // durable, with the position of the first log record that it does not concern; no append
+  // comes between. When it fails nothing is changed.
+  core::Result<void> delete_samples(
+      const storage::Log& log, std::span<const model::Matchers> selectors, model::TimeRange range,
+      const std::function<core::Result<void>(storage::LogPosition)>& publish);
   // A position before which all records of this head are applied.
   storage::LogPosition applied_to(const storage::Log& log) const;
 
@@ -171,6 +218,8 @@ class Head {
 
   // Precondition: the data lock is held.
   bool may_overlap(model::TimeRange range) const;
+  void visit_pairs_of(std::span<const SeriesRef> refs,
+                      const std::function<void(const LabelIndex&, PairId)>& visit) const;
   core::Result<std::optional<SeriesRef>> intern(const storage::WriteBatch& batch,
                                                 const storage::BatchSeries& one,
                                                 const Identity& identity,
@@ -192,6 +241,13 @@ class Head {
   void judge_exemplars(const storage::WriteBatch& batch, const storage::BatchSeries& one,
                        std::string_view labels, storage::AppendSummary& summary);
   void judge_metadata(const storage::WriteBatch& batch);
+  // Of samples that are not simply the newest of their series (head_late.cc).
+  bool takes_late(const Series& series, const model::Sample& sample,
+                  storage::AppendSummary& summary);
+  bool takes_late(const Series& series, const model::HistogramSample& sample,
+                  storage::AppendSummary& summary);
+  bool takes_late_time(const Series& series, int64_t time_ms, int64_t newest_ms, uint64_t weight,
+                       storage::AppendSummary& summary);
   core::Result<void> commit_piece(storage::Log& log);
   std::string why_refused(storage::RefusalReason reason) const;
   void refuse(storage::AppendSummary& summary, storage::RefusalReason reason, const Series& series,
@@ -206,12 +262,27 @@ class Head {
              std::span<const SeriesRef> refs);
   void apply_float(Series& series, SeriesRef ref, const model::Sample& sample);
   void apply_histogram(Series& series, const model::HistogramSample& sample);
+  void apply_patch(storage::LogPosition position, SeriesRef ref, const model::Sample& sample);
+  void apply_patch(storage::LogPosition position, SeriesRef ref,
+                   const model::HistogramSample& sample);
+  SeriesExtra& begin_patch(storage::LogPosition position, SeriesRef ref, int64_t time_ms);
   void note_position(int64_t time_ms, storage::LogPosition position);
   void seal(Series& series);
   void seal_histograms(SeriesExtra& extra, size_t keep);
   void retire(Chunk* chunk);
   void free_retired();
   void forget_samples(Series& series, int64_t before_ms);
+  void capture(std::span<const SeriesRef> refs, HeadRange range, uint32_t flush_min,
+               uint32_t flush_max, HeadCapture& out) const;
+  std::vector<SeriesRef> patched_series(model::TimeRange range) const;
+  bool replays(SeriesRef ref, int64_t time_ms, storage::LogPosition position);
+  bool may_be_gone(int64_t time_ms, storage::LogPosition position) const;
+
+  template <typename ShortenChunk>
+  void shorten_chunks(Chunk*& newest, model::TimeRange range, const ShortenChunk& shorten);
+  void delete_floats(Series& series, SeriesRef ref, model::TimeRange range);
+  void delete_histograms(Series& series, model::TimeRange range);
+  void delete_patches(SeriesExtra& extra, model::TimeRange range);
 
   std::string labels_of(const Series& series) const;
   std::vector<uint64_t> series_ids(std::span<const SeriesRef> refs) const;
@@ -235,6 +306,15 @@ class Head {
   int64_t noted_start_ms_ = 0;  // the range that note_position() saw last
   int64_t noted_end_ms_ = 0;
   std::vector<RetiredChunk> retired_;
+  // Late samples. Patches of flushes up to the published one are in blocks and stay for
+  // readers that began before.
+  std::vector<SeriesRef> patched_;                            // series with patches
+  std::map<uint32_t, storage::LogPosition> patch_positions_;  // flush -> its first record
+  uint32_t next_flush_ = 1;
+  uint32_t published_flush_ = 0;
+  uint64_t late_weight_ = 0;
+  uint64_t patch_weight_ = 0;      // of all patches
+  uint64_t unflushed_weight_ = 0;  // of those that no block has
 
   // Protected by write_mutex_.
   IdentityTable table_;
@@ -245,12 +325,16 @@ class Head {
   int64_t horizon_ms_ = kNoTime;       // older is refused
   int64_t late_horizon_ms_ = kNoTime;  // older is refused when out of order
   storage::LogBatch piece_;            // judged, not yet logged
+  uint64_t piece_late_ = 0;            // the weight of its late samples
   std::vector<SeriesRef> piece_refs_;
   std::deque<std::string> piece_labels_;
   std::vector<SeriesRef> refs_;  // of the batch's series
   std::vector<PairId> pair_scratch_;
   std::vector<model::Sample> sorted_;
-  std::unordered_map<uint64_t, SeriesRef> by_id_;  // during replay
+  std::unordered_map<uint64_t, SeriesRef> by_id_;                 // during replay
+  storage::LogPosition closed_log_before_ = 0;                    // during replay
+  std::vector<Tombstone> deleted_;                                // during replay
+  std::vector<std::optional<std::vector<uint32_t>>> deleted_of_;  // series -> of deleted_
   std::vector<int64_t> seal_times_;
   std::vector<double> seal_values_;
   std::string seal_bytes_;

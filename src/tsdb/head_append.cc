@@ -22,7 +22,6 @@ using storage::WriteBatch;
 
 namespace {
 
-constexpr SeriesRef kRefused = UINT32_MAX;
 constexpr size_t kPrefetchAhead = 12;
 // A chunk in the head: short enough that a five-minute query decodes little.
 constexpr uint32_t kChunkTarget = 128;
@@ -88,14 +87,6 @@ void refuse_histogram(AppendSummary& summary, std::string_view labels, int64_t t
       fmt::format("{} at {}: {}", model::LabelsView(labels).to_string(), time_ms, defect));
 }
 
-bool same_histogram(const model::Histogram& a, const model::Histogram& b) {
-  std::string a_bytes;
-  std::string b_bytes;
-  encoding::append_histogram_chunk(a_bytes, std::vector<HistogramSample>{{0, a}});
-  encoding::append_histogram_chunk(b_bytes, std::vector<HistogramSample>{{0, b}});
-  return a_bytes == b_bytes;  // equal as bits: also NaN sums
-}
-
 bool has_note(const BatchSeries& one) {
   return one.note != nullptr && one.note->id() != 0;
 }
@@ -107,6 +98,14 @@ core::Counter& appended_counter() {
 }
 
 }  // namespace
+
+bool same_histogram(const model::Histogram& a, const model::Histogram& b) {
+  std::string a_bytes;
+  std::string b_bytes;
+  encoding::append_histogram_chunk(a_bytes, std::vector<HistogramSample>{{0, a}});
+  encoding::append_histogram_chunk(b_bytes, std::vector<HistogramSample>{{0, b}});
+  return a_bytes == b_bytes;  // equal as bits: also NaN sums
+}
 
 Head::Head(model::TenantId tenant, const EngineOptions& options, const IdentityHasher& hasher,
            std::atomic<uint64_t>& next_series_id)
@@ -229,7 +228,7 @@ Result<std::optional<SeriesRef>> Head::intern(const WriteBatch& batch, const Bat
       return core::fail(ErrorCode::LimitExceeded, "{}: the tenant has {} series, allowed are {}",
                         labels.to_string(), index_.live_count(), options_.series_max);
     }
-    if (series_.next() >= kRefused - 1) {
+    if (series_.next() >= kNoSeries - 1) {
       return core::fail(ErrorCode::LimitExceeded,
                         "{}: series references are used up, restart to number them anew",
                         labels.to_string());
@@ -279,16 +278,16 @@ void Head::resolve(const WriteBatch& batch, std::span<Identity> identities,
       }
       identities[i] = hasher_(one.labels);
     }
-    refs_[i] = table_.find(identities[i]).value_or(kRefused);
-    if (refs_[i] != kRefused) note_series(one, identities[i], refs_[i]);
+    refs_[i] = table_.find(identities[i]).value_or(kNoSeries);
+    if (refs_[i] != kNoSeries) note_series(one, identities[i], refs_[i]);
   }
   for (size_t i = 0; i < count; ++i) {
-    if (refs_[i] != kRefused) continue;
+    if (refs_[i] != kNoSeries) continue;
     const BatchSeries& one = batch.series[i];
     Result<std::optional<SeriesRef>> ref = intern(batch, one, identities[i], summary);
     if (ref) {
-      refs_[i] = ref->value_or(kRefused);
-      if (refs_[i] != kRefused) note_series(one, identities[i], refs_[i]);
+      refs_[i] = ref->value_or(kNoSeries);
+      if (refs_[i] != kNoSeries) note_series(one, identities[i], refs_[i]);
       continue;
     }
     const auto reason = ref.error().code == ErrorCode::LimitExceeded ? RefusalReason::LimitExceeded
@@ -312,27 +311,27 @@ Result<std::optional<LogPosition>> Head::append(const WriteBatch& batch, int64_t
   const uint64_t stored_before = summary.stored;
   now_ms_ = now_ms;
   const int64_t newest = newest_ms(now_ms);
-  const int64_t closed = closed_before_ms_;
   const auto behind = [&](int64_t window) {
-    return newest == kNoTime ? std::max(closed, kOldestMs) : std::max(closed, newest - window);
+    return newest == kNoTime ? kOldestMs : std::max(kOldestMs, newest - window);
   };
   horizon_ms_ = behind(std::max(options_.out_of_order_window_ms, options_.block_range_ms / 2));
   late_horizon_ms_ = behind(options_.out_of_order_window_ms);
 
   resolve(batch, identities, summary);
   piece_.clear();
+  piece_late_ = 0;
   piece_refs_.clear();
   piece_labels_.clear();
   ++batch_number_;
   judge_metadata(batch);
   for (size_t i = 0; i < batch.series.size(); ++i) {
-    if (i + kPrefetchAhead < refs_.size() && refs_[i + kPrefetchAhead] != kRefused) {
+    if (i + kPrefetchAhead < refs_.size() && refs_[i + kPrefetchAhead] != kNoSeries) {
       series_.prefetch(refs_[i + kPrefetchAhead]);
     }
-    if (i + kPrefetchAhead / 2 < refs_.size() && refs_[i + kPrefetchAhead / 2] != kRefused) {
+    if (i + kPrefetchAhead / 2 < refs_.size() && refs_[i + kPrefetchAhead / 2] != kNoSeries) {
       series_.at(refs_[i + kPrefetchAhead / 2]).open.prefetch();
     }
-    if (refs_[i] == kRefused) continue;
+    if (refs_[i] == kNoSeries) continue;
     TRY(judge_series(batch, i, identities[i], log, summary));
   }
   TRY(commit_piece(log));
@@ -397,6 +396,7 @@ void Head::judge_floats(Series& series, std::span<const Sample> samples, AppendS
     }
     samples = std::span(sorted_).first(kept);
   }
+  const int64_t closed = closed_before_ms_;
   for (const Sample& sample : samples) {
     const int64_t time = sample.timestamp_ms;
     if (const std::optional<RefusalReason> reason = refused_time(time)) {
@@ -407,16 +407,8 @@ void Head::judge_floats(Series& series, std::span<const Sample> samples, AppendS
       refuse(summary, RefusalReason::Conflict, series, time);
       continue;
     }
-    if (time <= series.last_time_ms) {
-      const std::optional<double> stored = find_float(series, time);
-      if (stored && model::same_bits(*stored, sample.value)) {
-        ++summary.duplicates;
-        continue;
-      }
-      if (stored || time < late_horizon_ms_) {
-        refuse(summary, stored ? RefusalReason::Conflict : RefusalReason::OutOfOrder, series, time);
-        continue;
-      }
+    if ((time <= series.last_time_ms || time < closed) && !takes_late(series, sample, summary)) {
+      continue;
     }
     piece_.samples.push_back(sample);
     ++summary.stored;
@@ -442,6 +434,8 @@ std::optional<double> Head::find_float(const Series& series, int64_t time_ms) co
   if (series.extra == nullptr) return std::nullopt;
   const auto at = series.extra->late.find(time_ms);
   if (at != series.extra->late.end()) return at->second;
+  const auto patch = series.extra->patches.find(time_ms);
+  if (patch != series.extra->patches.end()) return patch->second.value;
   return std::nullopt;
 }
 
@@ -458,6 +452,7 @@ void Head::judge_histograms(Series& series, std::span<const HistogramSample> sam
     samples = sorted;
   }
   const size_t begin = piece_.histograms.size();
+  const int64_t closed = closed_before_ms_;
   for (const HistogramSample& sample : samples) {
     const int64_t time = sample.timestamp_ms;
     if (const std::string_view defect = defect_of(sample.histogram); !defect.empty()) {
@@ -472,22 +467,15 @@ void Head::judge_histograms(Series& series, std::span<const HistogramSample> sam
       refuse(summary, RefusalReason::Conflict, series, time);
       continue;
     }
-    const bool is_again =
-        piece_.histograms.size() > begin && piece_.histograms.back().timestamp_ms == time;
-    if (time <= last || is_again) {
-      const model::Histogram* const stored =
-          is_again ? &piece_.histograms.back().histogram : find_histogram(*series.extra, time);
-      if (stored != nullptr && same_histogram(*stored, sample.histogram)) {
+    if (piece_.histograms.size() > begin && piece_.histograms.back().timestamp_ms == time) {
+      if (same_histogram(piece_.histograms.back().histogram, sample.histogram)) {
         ++summary.duplicates;
-        continue;
+      } else {
+        refuse(summary, RefusalReason::Conflict, series, time);
       }
-      if (stored != nullptr || time < late_horizon_ms_) {
-        const bool conflict = stored != nullptr;
-        refuse(summary, conflict ? RefusalReason::Conflict : RefusalReason::OutOfOrder, series,
-               time);
-        continue;
-      }
+      continue;
     }
+    if ((time <= last || time < closed) && !takes_late(series, sample, summary)) continue;
     piece_.histograms.push_back(sample);
     ++summary.stored;
   }
@@ -502,6 +490,8 @@ const model::Histogram* Head::find_histogram(const SeriesExtra& extra, int64_t t
   if (const model::Histogram* found = find_in(extra.open_histograms)) return found;
   const auto late = extra.late_histograms.find(time_ms);
   if (late != extra.late_histograms.end()) return &late->second;
+  const auto patch = extra.histogram_patches.find(time_ms);
+  if (patch != extra.histogram_patches.end()) return &patch->second.value;
   for (const Chunk* chunk = extra.histogram_chunks;
        chunk != nullptr && chunk->max_time_ms >= time_ms; chunk = chunk->prev) {
     if (chunk->min_time_ms > time_ms) continue;
@@ -563,21 +553,23 @@ Result<void> Head::commit_piece(storage::Log& log) {
     apply(*position, piece_, piece_refs_);
   }
   piece_.clear();
+  piece_late_ = 0;
   piece_refs_.clear();
   piece_labels_.clear();
   return {};
 }
 
 void Head::apply(LogPosition position, const LogBatch& batch, std::span<const SeriesRef> refs) {
+  const int64_t closed = closed_before_ms_;
   uint32_t sample = 0;
   uint32_t histogram = 0;
   uint32_t exemplar = 0;
   for (size_t i = 0; i < batch.series.size(); ++i) {
-    if (i + kPrefetchAhead < refs.size() && refs[i + kPrefetchAhead] != kRefused) {
+    if (i + kPrefetchAhead < refs.size() && refs[i + kPrefetchAhead] != kNoSeries) {
       series_.prefetch(refs[i + kPrefetchAhead]);
     }
     const storage::LogSeries& one = batch.series[i];
-    if (refs[i] == kRefused) {
+    if (refs[i] == kNoSeries) {
       sample = one.samples_end;
       histogram = one.histograms_end;
       exemplar = one.exemplars_end;
@@ -586,10 +578,18 @@ void Head::apply(LogPosition position, const LogBatch& batch, std::span<const Se
     Series& series = series_.at(refs[i]);
     series.logged = true;
     for (; sample < one.samples_end; ++sample) {
+      if (batch.samples[sample].timestamp_ms < closed) [[unlikely]] {
+        apply_patch(position, refs[i], batch.samples[sample]);
+        continue;
+      }
       note_position(batch.samples[sample].timestamp_ms, position);
       apply_float(series, refs[i], batch.samples[sample]);
     }
     for (; histogram < one.histograms_end; ++histogram) {
+      if (batch.histograms[histogram].timestamp_ms < closed) {
+        apply_patch(position, refs[i], batch.histograms[histogram]);
+        continue;
+      }
       note_position(batch.histograms[histogram].timestamp_ms, position);
       apply_histogram(series, batch.histograms[histogram]);
     }
@@ -630,7 +630,7 @@ void Head::apply_float(Series& series, SeriesRef ref, const Sample& sample) {
     return;
   }
   if (series.extra == nullptr) series.extra = std::make_unique<SeriesExtra>();
-  series.extra->late.emplace(time, sample.value);
+  if (series.extra->late.emplace(time, sample.value).second) late_weight_ += kFloatWeight;
 }
 
 void Head::seal(Series& series) {
@@ -657,7 +657,9 @@ void Head::apply_histogram(Series& series, const HistogramSample& sample) {
   if (series.extra == nullptr) series.extra = std::make_unique<SeriesExtra>();
   SeriesExtra& extra = *series.extra;
   if (sample.timestamp_ms <= extra.last_histogram_ms) {
-    extra.late_histograms.emplace(sample.timestamp_ms, sample.histogram);
+    if (extra.late_histograms.emplace(sample.timestamp_ms, sample.histogram).second) {
+      late_weight_ += kHistogramWeight;
+    }
     return;
   }
   if (extra.open_histograms.size() > kHistogramChunk) seal_histograms(extra, 1);
@@ -690,95 +692,6 @@ void Head::free_retired() {
     Chunk::destroy(one.chunk);
     return true;
   });
-}
-
-// --- Replay
-
-void Head::restore_series(uint64_t id, std::string_view labels) {
-  const std::lock_guard write(write_mutex_);
-  const Identity identity = hasher_(labels);
-  std::optional<SeriesRef> ref = table_.find(identity);
-  if (!ref) ref = create_series(labels, identity, id < kOwnIdEnd ? id : next_series_id_++);
-  const std::lock_guard data(data_mutex_);
-  Series& series = series_.at(*ref);
-  if (id < kOwnIdEnd) series.id = std::max(series.id, id);  // of two lives the later one goes on
-  series.logged = true;
-  by_id_.insert_or_assign(id, *ref);
-}
-
-void Head::restore_metadata(const model::Metadata& metadata) {
-  const std::lock_guard write(write_mutex_);
-  const std::lock_guard data(data_mutex_);
-  metadata_[metadata.metric] = metadata;
-}
-
-void Head::restore_exemplar(std::string_view labels, const model::Exemplar& exemplar) {
-  const std::lock_guard write(write_mutex_);
-  const std::lock_guard data(data_mutex_);
-  exemplars_.add(labels, exemplar);
-}
-
-uint64_t Head::replay(LogPosition position, const LogBatch& batch) {
-  const int64_t closed = closed_before_ms_;
-  refs_.clear();
-  uint64_t unknown = 0;
-  uint32_t begin = 0;
-  for (const storage::LogSeries& one : batch.series) {
-    if (!one.labels.empty()) restore_series(one.id, one.labels);
-    const auto found = by_id_.find(one.id);
-    refs_.push_back(found == by_id_.end() ? kRefused : found->second);
-    // What blocks hold may well be unknown: the series has left with the range.
-    for (; begin < one.samples_end; ++begin) {
-      if (found == by_id_.end() && batch.samples[begin].timestamp_ms >= closed) ++unknown;
-    }
-  }
-
-  const std::lock_guard write(write_mutex_);
-  const std::lock_guard data(data_mutex_);
-  // A repeated sample is acknowledged once this record is durable, which a start on a
-  // broken disk leaves open.
-  last_position_ = position;
-  // What blocks hold, and what an earlier record holds already, is left out.
-  LogBatch& kept = piece_;
-  kept.clear();
-  kept.metadata = batch.metadata;
-  uint32_t sample = 0;
-  uint32_t histogram = 0;
-  uint32_t exemplar = 0;
-  for (size_t i = 0; i < batch.series.size(); ++i) {
-    storage::LogSeries one = batch.series[i];
-    for (; sample < one.samples_end; ++sample) {
-      const Sample& given = batch.samples[sample];
-      if (given.timestamp_ms < closed || refs_[i] == kRefused) continue;
-      const Series& series = series_.at(refs_[i]);
-      const bool is_late = given.timestamp_ms <= series.last_time_ms;
-      if (is_late && find_float(series, given.timestamp_ms)) continue;
-      kept.samples.push_back(given);
-    }
-    for (; histogram < one.histograms_end; ++histogram) {
-      const HistogramSample& given = batch.histograms[histogram];
-      if (given.timestamp_ms < closed || refs_[i] == kRefused) continue;
-      const SeriesExtra* extra = series_.at(refs_[i]).extra.get();
-      if (extra != nullptr && find_histogram(*extra, given.timestamp_ms) != nullptr) continue;
-      kept.histograms.push_back(given);
-    }
-    for (; exemplar < one.exemplars_end; ++exemplar) {
-      kept.exemplars.push_back(batch.exemplars[exemplar]);
-    }
-    one.samples_end = static_cast<uint32_t>(kept.samples.size());
-    one.histograms_end = static_cast<uint32_t>(kept.histograms.size());
-    one.exemplars_end = static_cast<uint32_t>(kept.exemplars.size());
-    kept.series.push_back(one);
-  }
-  apply(position, kept, refs_);
-  kept.clear();
-  return unknown;
-}
-
-void Head::finish_replay() {
-  const std::lock_guard write(write_mutex_);
-  by_id_ = {};
-  noted_start_ms_ = noted_end_ms_ = 0;
 }
 
 }  // namespace tsdb

@@ -37,7 +37,8 @@ Result<void> Head::log_again(storage::Log& log, int64_t from_ms, int64_t now_ms)
   // All records before it are applied: what they brought is captured below, and what comes
   // later has a later record of its own.
   const LogPosition begin = applied_to(log);
-  const TimeRange range{from_ms, std::numeric_limits<int64_t>::max()};
+  const TimeRange range{std::max(from_ms, read_from_ms_.load()),
+                        std::numeric_limits<int64_t>::max()};
   const std::vector<SeriesRef> refs = find({}, range);
   HeadCapture capture;
   storage::SeriesBatch samples;
@@ -55,7 +56,7 @@ Result<void> Head::log_again(storage::Log& log, int64_t from_ms, int64_t now_ms)
     const std::span<const SeriesRef> slice =
         std::span(refs).subspan(at, std::min(kSliceSize, refs.size() - at));
     const std::vector<uint64_t> ids = series_ids(slice);
-    this->capture(slice, range, capture);
+    this->capture(slice, {.samples = range, .patches = {}}, capture);
     for (size_t i = 0; i < slice.size(); ++i) {
       samples.clear();
       append_samples(capture, i, range, samples);

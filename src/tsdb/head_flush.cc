@@ -1,4 +1,4 @@
-// Making room: closing, hiding and forgetting time ranges that blocks hold.
+// Making room: what blocks hold is forgotten.
 
 #include "tsdb/head.h"
 
@@ -31,8 +31,15 @@ size_t cut_chain(Chunk*& newest, int64_t before_ms) {
 }
 
 template <typename Value>
-void cut_samples(std::map<int64_t, Value>& samples, int64_t before_ms) {
+size_t cut_samples(std::map<int64_t, Value>& samples, int64_t before_ms) {
+  const size_t size = samples.size();
   samples.erase(samples.begin(), samples.lower_bound(before_ms));
+  return size - samples.size();
+}
+
+template <typename Value>
+size_t cut_patches(std::map<int64_t, Patch<Value>>& patches, uint32_t flush_max) {
+  return std::erase_if(patches, [&](const auto& one) { return one.second.flush <= flush_max; });
 }
 
 }  // namespace
@@ -83,11 +90,6 @@ std::vector<std::string> Head::copy_labels(std::span<const SeriesRef> refs,
   return texts;
 }
 
-void Head::close_before(int64_t time_ms) {
-  const std::lock_guard write(write_mutex_);
-  closed_before_ms_ = std::max(closed_before_ms_.load(), time_ms);
-}
-
 std::vector<SeriesRef> Head::all_series() const {
   const std::lock_guard data(data_mutex_);
   return index_.all();
@@ -110,35 +112,22 @@ void Head::for_each_series(
   }
 }
 
-void Head::hide_before(int64_t time_ms) {
-  const std::lock_guard write(write_mutex_);
-  const std::lock_guard data(data_mutex_);
-  read_from_ms_ = std::max(read_from_ms_.load(), time_ms);
-  while (!range_positions_.empty() &&
-         range_positions_.begin()->first + options_.block_range_ms <= time_ms) {
-    range_positions_.erase(range_positions_.begin());
-  }
-  noted_start_ms_ = noted_end_ms_ = 0;
-  hidden_epoch_ = view_epochs_.close();
-}
-
 void Head::forget_samples(Series& series, int64_t before_ms) {
   chunk_count_ -= cut_chain(series.chunks, before_ms);
   if (!series.open.empty() && series.open.max_time_ms() < before_ms) series.open.clear();
   if (series.extra == nullptr) return;
   SeriesExtra& extra = *series.extra;
-  cut_samples(extra.late, before_ms);
-  cut_samples(extra.late_histograms, before_ms);
+  late_weight_ -= cut_samples(extra.late, before_ms) * kFloatWeight;
+  late_weight_ -= cut_samples(extra.late_histograms, before_ms) * kHistogramWeight;
+  patch_weight_ -= cut_patches(extra.patches, published_flush_) * kFloatWeight;
+  patch_weight_ -= cut_patches(extra.histogram_patches, published_flush_) * kHistogramWeight;
   chunk_count_ -= cut_chain(extra.histogram_chunks, before_ms);
   // The newest histogram stays while others do: duplicates are judged against it.
   if (!extra.open_histograms.empty() && extra.last_histogram_ms < before_ms) {
     extra.open_histograms = {};
     extra.last_histogram_ms = kNoTime;
   }
-  if (extra.late.empty() && extra.late_histograms.empty() && extra.open_histograms.empty() &&
-      extra.histogram_chunks == nullptr) {
-    series.extra.reset();
-  }
+  if (extra.empty()) series.extra.reset();
 }
 
 bool Head::forget_hidden(uint64_t& series_dropped) {
@@ -160,6 +149,10 @@ bool Head::forget_hidden(uint64_t& series_dropped) {
   }
   const std::lock_guard write(write_mutex_);
   const std::lock_guard data(data_mutex_);
+  std::erase_if(patched_, [&](SeriesRef ref) {
+    const SeriesExtra* const extra = series_.at(ref).extra.get();
+    return extra == nullptr || !extra->has_patches();
+  });
   // Some may have been written to meanwhile.
   std::erase_if(empty, [&](SeriesRef ref) { return series_.at(ref).has_samples(); });
   index_.remove(empty, [&](SeriesRef ref) { return series_.at(ref).pair_ids(); });
@@ -181,6 +174,7 @@ storage::LogPosition Head::needed_from(const storage::Log& log, int64_t starts_u
   for (const auto& [start, position] : range_positions_) {
     if (start <= starts_until_ms) needed = std::min(needed, position);
   }
+  if (!patch_positions_.empty()) needed = std::min(needed, patch_positions_.begin()->second);
   return needed;
 }
 

@@ -34,6 +34,17 @@ bool may_have_samples(const Series& series, TimeRange range) {
   return series.extra != nullptr;  // rare: looked at when read
 }
 
+template <typename Value, typename Visit>
+void for_patches(const std::map<int64_t, Patch<Value>>& patches, TimeRange range,
+                 uint32_t flush_min, uint32_t flush_max, const Visit& visit) {
+  for (auto at = patches.lower_bound(range.start_ms);
+       at != patches.end() && at->first < range.end_ms; ++at) {
+    if (at->second.flush >= flush_min && at->second.flush <= flush_max) {
+      visit(at->first, at->second.value);
+    }
+  }
+}
+
 }  // namespace
 
 void HeadCapture::clear() {
@@ -45,6 +56,8 @@ void HeadCapture::clear() {
   late.clear();
   histogram_chunks.clear();
   histograms.clear();
+  patches.clear();
+  histogram_patches.clear();
   pin = {};
 }
 
@@ -135,6 +148,10 @@ void append_samples(const HeadCapture& capture, size_t i, TimeRange range,
     times.push_back(capture.late[at].timestamp_ms);
     values.push_back(capture.late[at].value);
   }
+  for (uint32_t at = begin.patches; at < end.patches; ++at) {
+    times.push_back(capture.patches[at].timestamp_ms);
+    values.push_back(capture.patches[at].value);
+  }
 
   const size_t histograms_before = batch.histograms.size();
   for (uint32_t at = begin.histogram_chunks; at < end.histogram_chunks; ++at) {
@@ -149,6 +166,9 @@ void append_samples(const HeadCapture& capture, size_t i, TimeRange range,
       std::remove_if(first, batch.histograms.end(),
                      [&](const HistogramSample& one) { return !range.contains(one.timestamp_ms); }),
       batch.histograms.end());
+  const auto [patches, patches_end] =
+      slice(capture.histogram_patches, begin.histogram_patches, end.histogram_patches);
+  batch.histograms.insert(batch.histograms.end(), patches, patches_end);
 }
 
 std::vector<SeriesRef> Head::find(const model::Matchers& matchers, TimeRange range) const {
@@ -158,7 +178,13 @@ std::vector<SeriesRef> Head::find(const model::Matchers& matchers, TimeRange ran
   return refs;
 }
 
-void Head::capture(std::span<const SeriesRef> refs, TimeRange range, HeadCapture& out) const {
+void Head::capture(std::span<const SeriesRef> refs, HeadRange range, HeadCapture& out) const {
+  capture(refs, range, 0, UINT32_MAX, out);
+}
+
+void Head::capture(std::span<const SeriesRef> refs, HeadRange wanted, uint32_t flush_min,
+                   uint32_t flush_max, HeadCapture& out) const {
+  const TimeRange range = wanted.samples;
   out.clear();
   out.pin = ReaderEpochs::Pin(chunk_epochs_);
   const std::lock_guard data(data_mutex_);
@@ -189,12 +215,22 @@ void Head::capture(std::span<const SeriesRef> refs, TimeRange range, HeadCapture
         out.histograms.push_back({at->first, at->second});
       }
     }
+    if (series.extra != nullptr && series.extra->has_patches()) {
+      for_patches(series.extra->patches, wanted.patches, flush_min, flush_max,
+                  [&](int64_t time, double value) { out.patches.push_back({time, value}); });
+      for_patches(series.extra->histogram_patches, wanted.patches, flush_min, flush_max,
+                  [&](int64_t time, const model::Histogram& value) {
+                    out.histogram_patches.push_back({time, value});
+                  });
+    }
     out.ends.push_back({.labels = static_cast<uint32_t>(out.label_bytes.size()),
                         .chunks = static_cast<uint32_t>(out.chunks.size()),
                         .open = static_cast<uint32_t>(out.open_times_ms.size()),
                         .late = static_cast<uint32_t>(out.late.size()),
+                        .patches = static_cast<uint32_t>(out.patches.size()),
                         .histogram_chunks = static_cast<uint32_t>(out.histogram_chunks.size()),
-                        .histograms = static_cast<uint32_t>(out.histograms.size())});
+                        .histograms = static_cast<uint32_t>(out.histograms.size()),
+                        .histogram_patches = static_cast<uint32_t>(out.histogram_patches.size())});
   }
 }
 
@@ -227,6 +263,12 @@ uint64_t Head::chunk_count() const {
 void Head::for_each_label(std::span<const SeriesRef> refs,
                           const std::function<void(const LabelIndex&, PairId)>& visit) const {
   const std::lock_guard data(data_mutex_);
+  visit_pairs_of(refs, visit);
+}
+
+void Head::visit_pairs_of(std::span<const SeriesRef> refs,
+                          const std::function<void(const LabelIndex&, PairId)>& visit) const {
+  if (refs.empty()) return;
   std::vector<bool> seen(index_.pair_slots());
   for (const SeriesRef ref : refs) {
     const Series* series = series_.find(ref);
@@ -240,13 +282,22 @@ void Head::for_each_label(std::span<const SeriesRef> refs,
 }
 
 void Head::append_label_values(std::string_view name, const model::Matchers& matchers,
-                               TimeRange range, std::vector<std::string>& values) const {
+                               HeadRange range, std::vector<std::string>& values) const {
   const std::lock_guard data(data_mutex_);
-  if (!may_overlap(range)) return;
-  const std::vector<SeriesRef> refs =
-      matchers.empty() ? std::vector<SeriesRef>{} : find_series(index_, matchers);
+  const bool all = may_overlap(range.samples);
+  std::vector<SeriesRef> refs = all ? std::vector<SeriesRef>{} : patched_series(range.patches);
+  if (!all && refs.empty()) return;
+  if (!matchers.empty()) {
+    std::vector<SeriesRef> matching = find_series(index_, matchers);
+    if (!all) {
+      std::erase_if(matching, [&](SeriesRef ref) {
+        return !std::binary_search(refs.begin(), refs.end(), ref);
+      });
+    }
+    refs = std::move(matching);
+  }
   index_.for_each_value_in_order(name, [&](std::string_view value, Postings postings) {
-    if (matchers.empty() || intersects(postings, refs)) values.emplace_back(value);
+    if ((all && matchers.empty()) || intersects(postings, refs)) values.emplace_back(value);
   });
 }
 
@@ -255,10 +306,10 @@ bool Head::may_overlap(TimeRange range) const {
          range_positions_.begin()->first < range.end_ms;
 }
 
-void Head::for_each_pair(TimeRange range,
+void Head::for_each_pair(HeadRange range,
                          const std::function<void(const LabelIndex&, PairId)>& visit) const {
   const std::lock_guard data(data_mutex_);
-  if (!may_overlap(range)) return;
+  if (!may_overlap(range.samples)) return visit_pairs_of(patched_series(range.patches), visit);
   for (const LabelIndex::Name& name : index_.names()) {
     for (const PairId pair : name.pairs) visit(index_, pair);
   }
@@ -302,7 +353,7 @@ void Head::fill_stats(EngineStats& stats, size_t top) const {
     stats.label_pairs = index_.pair_count();
     stats.chunks = chunk_count_;
     if (!range_positions_.empty()) {
-      stats.min_time_ms = std::max(range_positions_.begin()->first, closed_before_ms_.load());
+      stats.min_time_ms = std::max(range_positions_.begin()->first, read_from_ms_.load());
       stats.max_time_ms = newest_ms_;
     }
     for (const LabelIndex::Name& name : index_.names()) {

@@ -61,9 +61,7 @@ void OpenChunk::copy_to(std::vector<int64_t>& times, std::vector<double>& values
 
 bool Series::has_samples() const {
   if (!open.empty() || chunks != nullptr) return true;
-  return extra != nullptr &&
-         (!extra->late.empty() || !extra->open_histograms.empty() ||
-          !extra->late_histograms.empty() || extra->histogram_chunks != nullptr);
+  return extra != nullptr && !extra->empty();
 }
 
 SeriesRef SeriesSlots::add() {

@@ -87,6 +87,20 @@ class OpenChunk {
   uint8_t capacity_ = 0;
 };
 
+// What late samples count towards their limit: a histogram takes as much memory as several.
+inline constexpr uint64_t kFloatWeight = 1;
+inline constexpr uint64_t kHistogramWeight = 16;
+
+// Equal as bits: also NaN sums.
+bool same_histogram(const model::Histogram& a, const model::Histogram& b);
+
+// A late sample for a time that blocks hold already. The flush of that number takes it.
+template <typename Value>
+struct Patch {
+  Value value;
+  uint32_t flush = 0;
+};
+
 // What few series have: late samples and histograms.
 struct SeriesExtra {
   // Not vectors: a sender may fill an hour backwards, millisecond by millisecond.
@@ -95,6 +109,14 @@ struct SeriesExtra {
   std::vector<model::HistogramSample> open_histograms;  // holds at least the newest
   std::map<int64_t, model::Histogram> late_histograms;
   int64_t last_histogram_ms = kNoTime;
+  std::map<int64_t, Patch<double>> patches;  // none of them in a chunk or late
+  std::map<int64_t, Patch<model::Histogram>> histogram_patches;
+
+  bool has_patches() const { return !patches.empty() || !histogram_patches.empty(); }
+  bool empty() const {
+    return late.empty() && late_histograms.empty() && open_histograms.empty() &&
+           histogram_chunks == nullptr && !has_patches();
+  }
 };
 
 // Written under both locks of the head; read under either.

@@ -154,7 +154,9 @@ bool decode_line(std::string_view line, int version, Manifest& manifest) {
 
 // As FileSystem::write_file_atomically(), and leaves nothing behind when it fails early.
 Result<void> replace_file(core::FileSystem& files, const std::string& data_dir,
-                          const std::string& path, std::string_view text) {
+                          const std::string& path, std::string_view text,
+                          bool* may_be_replaced = nullptr) {
+  if (may_be_replaced != nullptr) *may_be_replaced = false;
   const std::string temporary = PETREL_MUTATED("manifest-in-place") ? path : path + ".tmp";
   const auto write = [&]() -> Result<void> {
     const std::unique_ptr<core::File> file =
@@ -168,6 +170,7 @@ Result<void> replace_file(core::FileSystem& files, const std::string& data_dir,
     return written;
   }
   if (PETREL_MUTATED("manifest-in-place")) return {};
+  if (may_be_replaced != nullptr) *may_be_replaced = true;
   if (Result<void> renamed = files.rename(temporary, path); !renamed) {
     (void)files.remove(temporary);
     return renamed;
@@ -263,11 +266,12 @@ Result<Manifest> Manifest::load(core::FileSystem& files, const std::string& data
   return decode(text).context("{}", path);
 }
 
-Result<void> Manifest::store(core::FileSystem& files, const std::string& data_dir) const {
+Result<void> Manifest::store(core::FileSystem& files, const std::string& data_dir,
+                             bool* may_be_stored) const {
   static core::Counter& copy_failures = core::counter(
       "petrel_tsdb_manifest_copy_failures_total", "Copies of the manifest that were not stored.");
   const std::string text = encode();
-  TRY(replace_file(files, data_dir, path_in(data_dir), text));
+  TRY(replace_file(files, data_dir, path_in(data_dir), text, may_be_stored));
   // What counts has happened: a copy that is missing or old is only less help.
   if (const Result<void> copied = replace_file(files, data_dir, copy_path_in(data_dir), text);
       !copied) {

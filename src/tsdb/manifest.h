@@ -80,8 +80,10 @@ struct Manifest {
   // A directory without a manifest is a new one. For tools; the engine asks
   // load_manifest(), which can do without (manifest_recovery.h).
   static core::Result<Manifest> load(core::FileSystem& files, const std::string& data_dir);
-  // Atomic. Then stores the copy, too, which counts when the manifest cannot be read.
-  core::Result<void> store(core::FileSystem& files, const std::string& data_dir) const;
+  // Atomic. Then stores the copy, too, which counts when the manifest cannot be read. When it
+  // fails, `may_be_stored` tells whether the next start may find this one.
+  core::Result<void> store(core::FileSystem& files, const std::string& data_dir,
+                           bool* may_be_stored = nullptr) const;
 };
 
 }  // namespace tsdb

@@ -209,7 +209,11 @@ ModelDay::Problem ModelDay::send(const model::TenantId& tenant,
                       : model_.add(tenant, one.labels, one.time_ms, one.value);
     if (one.exemplar) model_.add(tenant, one.labels, *one.exemplar);
     fresh += verdict == ModelStore::Verdict::New ? 1 : 0;
-    conflicts += verdict == ModelStore::Verdict::Conflict ? 1 : 0;
+    // A second value is taken when the head has forgotten the first; then it is the first that
+    // is refused when it comes again.
+    const auto key = std::tuple(tenant, one.labels.bytes(), one.time_ms);
+    if (verdict == ModelStore::Verdict::Conflict) contested_.insert(key);
+    conflicts += contested_.contains(key) ? 1 : 0;
     if (verdict == ModelStore::Verdict::New && one.time_ms + kMinute < newest_ms) ++totals_.late;
   }
   totals_.samples += fresh;

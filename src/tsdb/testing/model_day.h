@@ -19,6 +19,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <tuple>
 #include <vector>
 
 namespace tsdb::testing {
@@ -115,6 +116,7 @@ class ModelDay {
   ModelWords words_;
   std::vector<ModelTarget> targets_;
   std::vector<Place> places_;
+  std::set<std::tuple<model::TenantId, std::string, int64_t>> contested_;  // with two values
   std::vector<Scraped> withheld_;
   std::vector<std::pair<model::TenantId, ModelSample>> recent_;  // some, for repeats
   int64_t next_maintenance_ms_ = 0;

@@ -1,0 +1,134 @@
+// What a start brings back into the head: the series snapshot, then the log.
+
+#include "tsdb/head.h"
+
+#include <algorithm>
+
+namespace tsdb {
+
+using model::HistogramSample;
+using model::Sample;
+using storage::LogBatch;
+using storage::LogPosition;
+
+void Head::restore_series(uint64_t id, std::string_view labels) {
+  const std::lock_guard write(write_mutex_);
+  const Identity identity = hasher_(labels);
+  std::optional<SeriesRef> ref = table_.find(identity);
+  if (!ref) ref = create_series(labels, identity, id < kOwnIdEnd ? id : next_series_id_++);
+  const std::lock_guard data(data_mutex_);
+  Series& series = series_.at(*ref);
+  if (id < kOwnIdEnd) series.id = std::max(series.id, id);  // of two lives the later one goes on
+  series.logged = true;
+  by_id_.insert_or_assign(id, *ref);
+}
+
+void Head::restore_metadata(const model::Metadata& metadata) {
+  const std::lock_guard write(write_mutex_);
+  const std::lock_guard data(data_mutex_);
+  metadata_[metadata.metric] = metadata;
+}
+
+void Head::restore_exemplar(std::string_view labels, const model::Exemplar& exemplar) {
+  const std::lock_guard write(write_mutex_);
+  const std::lock_guard data(data_mutex_);
+  exemplars_.add(labels, exemplar);
+}
+
+// Whether a sample of the log is not in blocks already and was not deleted.
+bool Head::replays(SeriesRef ref, int64_t time_ms, LogPosition position) {
+  if (time_ms < closed_before_ms_ && position < closed_log_before_) return false;
+  if (deleted_.empty()) return true;
+  if (deleted_of_.size() <= ref) deleted_of_.resize(series_.next());
+  std::optional<std::vector<uint32_t>>& deleted = deleted_of_[ref];
+  if (!deleted) {
+    deleted.emplace();
+    const std::string labels = labels_of(series_.at(ref));
+    for (uint32_t i = 0; i < deleted_.size(); ++i) {
+      if (model::matches_all(deleted_[i].matchers, model::LabelsView(labels))) {
+        deleted->push_back(i);
+      }
+    }
+  }
+  return std::none_of(deleted->begin(), deleted->end(), [&](uint32_t i) {
+    return position < deleted_[i].log_before && deleted_[i].range.contains(time_ms);
+  });
+}
+
+// Whether a sample whose series is unknown may rightly have gone: in blocks or deleted.
+bool Head::may_be_gone(int64_t time_ms, LogPosition position) const {
+  if (time_ms < closed_before_ms_ && position < closed_log_before_) return true;
+  return std::any_of(deleted_.begin(), deleted_.end(), [&](const Tombstone& one) {
+    return position < one.log_before && one.range.contains(time_ms);
+  });
+}
+
+uint64_t Head::replay(LogPosition position, const LogBatch& batch) {
+  refs_.clear();
+  uint64_t unknown = 0;
+  uint32_t begin = 0;
+  for (const storage::LogSeries& one : batch.series) {
+    if (!one.labels.empty()) restore_series(one.id, one.labels);
+    const auto found = by_id_.find(one.id);
+    refs_.push_back(found == by_id_.end() ? kNoSeries : found->second);
+    // What blocks hold may well be unknown: the series has left with the range.
+    for (; begin < one.samples_end; ++begin) {
+      if (found == by_id_.end() && !may_be_gone(batch.samples[begin].timestamp_ms, position)) {
+        ++unknown;
+      }
+    }
+  }
+
+  const std::lock_guard write(write_mutex_);
+  const std::lock_guard data(data_mutex_);
+  // A repeated sample is acknowledged once this record is durable, which a start on a
+  // broken disk leaves open.
+  last_position_ = position;
+  // What an earlier record holds already is left out too. Of patches apply() sees to that.
+  const int64_t closed = closed_before_ms_;
+  LogBatch& kept = piece_;
+  kept.clear();
+  kept.metadata = batch.metadata;
+  uint32_t sample = 0;
+  uint32_t histogram = 0;
+  uint32_t exemplar = 0;
+  for (size_t i = 0; i < batch.series.size(); ++i) {
+    storage::LogSeries one = batch.series[i];
+    for (; sample < one.samples_end; ++sample) {
+      const Sample& given = batch.samples[sample];
+      if (refs_[i] == kNoSeries || !replays(refs_[i], given.timestamp_ms, position)) continue;
+      const Series& series = series_.at(refs_[i]);
+      const bool is_late =
+          given.timestamp_ms <= series.last_time_ms && given.timestamp_ms >= closed;
+      if (is_late && find_float(series, given.timestamp_ms)) continue;
+      kept.samples.push_back(given);
+    }
+    for (; histogram < one.histograms_end; ++histogram) {
+      const HistogramSample& given = batch.histograms[histogram];
+      if (refs_[i] == kNoSeries || !replays(refs_[i], given.timestamp_ms, position)) continue;
+      const SeriesExtra* extra = series_.at(refs_[i]).extra.get();
+      if (extra != nullptr && find_histogram(*extra, given.timestamp_ms) != nullptr) continue;
+      kept.histograms.push_back(given);
+    }
+    for (; exemplar < one.exemplars_end; ++exemplar) {
+      kept.exemplars.push_back(batch.exemplars[exemplar]);
+    }
+    one.samples_end = static_cast<uint32_t>(kept.samples.size());
+    one.histograms_end = static_cast<uint32_t>(kept.histograms.size());
+    one.exemplars_end = static_cast<uint32_t>(kept.exemplars.size());
+    kept.series.push_back(one);
+  }
+  apply(position, kept, refs_);
+  kept.clear();
+  return unknown;
+}
+
+void Head::finish_replay() {
+  const std::lock_guard write(write_mutex_);
+  by_id_ = {};
+  deleted_ = {};
+  deleted_of_ = {};
+  noted_start_ms_ = noted_end_ms_ = 0;
+}
+
+}  // namespace tsdb
