@@ -287,7 +287,6 @@ TEST_CASE("PromQL over a day in the engine is PromQL over what was written") {
     options.seed = seed;
     options.targets = static_cast<uint32_t>(targets);
     options.questions = static_cast<uint32_t>(number_from("PETREL_MODEL_QUESTIONS", 3));
-    options.flush_all_every = 0;
     if (seed % 3 == 2) options.window_ms = (seed % 2 == 0 ? 72 : 6) * kHour;
     if (seed % 2 == 1) options.block_range_max_ms = 8 * kHour;
     CAPTURE(seed);

@@ -38,7 +38,6 @@ TEST_CASE("what the engine answers over a day is what was written, also late and
     options.seed = seed;
     options.targets = 3;
     options.questions = 6;
-    options.flush_all_every = 0;
     if (seed % 2 == 0) options.window_ms = 6 * kHour;
     if (seed % 3 != 0) options.block_range_max_ms = 8 * kHour;
     CAPTURE(seed);
@@ -54,6 +53,9 @@ TEST_CASE("what the engine answers over a day is what was written, also late and
     CHECK(day.totals().repeats > 100);
     CHECK(day.totals().flushes > 3);
     CHECK(day.totals().merges > 0);
+    CHECK(day.totals().deletions > 3);
+    CHECK(day.totals().cleanings > 0);
+    CHECK(day.totals().missing.empty());
     CHECK(day.totals().reopens + day.totals().crashes > 2);
   }
 }
