@@ -36,8 +36,8 @@ def test_version_is_printed(tmp_path):
 
 
 def test_a_prometheus_flag_that_does_nothing_here_warns_and_petrel_starts(petrel):
-    server = petrel("--storage.tsdb.wal-segment-size=64MB", "--web.console.libraries=/etc/prometheus/consoles")
-    wait_for(lambda: "storage.tsdb.wal-segment-size" in server.log(), 5, "a warning")
+    server = petrel("--storage.tsdb.max-block-chunk-segment-size=64MB", "--web.console.libraries=/etc/prometheus/consoles")
+    wait_for(lambda: "storage.tsdb.max-block-chunk-segment-size" in server.log(), 5, "a warning")
     assert "level=warn" in server.log()
     assert "web.console.libraries" in server.log()
 

@@ -144,7 +144,7 @@ struct Api::Impl {
 Api::Impl::Impl(ApiOptions given, const core::Clock& the_clock, StaticAssets the_assets)
     : options(std::move(given)), clock(the_clock), assets(the_assets) {
   for (const auto table : {query_routes(), label_routes(), ingest_routes(), rules_routes(),
-                           status_routes(), target_routes(), management_routes()}) {
+                           status_routes(), target_routes(), admin_routes(), management_routes()}) {
     for (const Route& route : table) {
       RouteEntry& entry = *entries.emplace_back(std::make_unique<RouteEntry>(route));
       if (route.pattern.find('*') == std::string_view::npos) by_path.emplace(route.pattern, &entry);

@@ -12,6 +12,9 @@
 #include "core/clock.h"
 #include "core/result.h"
 #include "ingest/limits.h"
+#include "model/matcher.h"
+#include "model/tenant.h"
+#include "model/time_range.h"
 #include "net/http.h"
 #include "promql/engine.h"
 #include "rules/rule_view.h"
@@ -24,6 +27,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -60,6 +64,45 @@ struct TsdbStatus {
   std::vector<NamedCount> series_by_label_pair = {};  // "name=value"
 };
 
+// One block on disk, for /api/v1/status/tsdb/blocks.
+struct TsdbBlock {
+  std::string name;
+  int64_t time_min_ms = 0;
+  int64_t time_max_ms = 0;  // not included
+  uint64_t series = 0;
+  uint64_t samples = 0;
+  uint64_t bytes = 0;
+  uint64_t level = 1;
+};
+
+struct TsdbFlush {
+  uint64_t blocks_written = 0;
+  uint64_t blocks_deleted = 0;
+  uint64_t series_dropped = 0;
+};
+
+struct TsdbCompaction {
+  uint64_t merges = 0;
+  uint64_t blocks_read = 0;
+  uint64_t bytes_read = 0;
+  uint64_t bytes_written = 0;
+  uint64_t samples_dropped = 0;
+};
+
+// What /api/v1/admin/tsdb does to the storage. Thread-safe; calls may take minutes.
+class TsdbAdmin {
+ public:
+  virtual ~TsdbAdmin() = default;
+  virtual core::Result<std::string> snapshot(bool skip_head) const = 0;  // gives its name
+  virtual core::Result<void> delete_series(const model::TenantId& tenant,
+                                           const std::vector<model::Matchers>& selectors,
+                                           model::TimeRange range) const = 0;
+  virtual core::Result<TsdbFlush> flush() const = 0;
+  // Ends early, with what it has done, when the server stops.
+  virtual core::Result<TsdbCompaction> compact(std::stop_token stop) const = 0;
+  virtual core::Result<void> clean_tombstones() const = 0;
+};
+
 // Progress of the replay at start, in log segments or records.
 struct ReplayProgress {
   uint64_t min = 0;
@@ -83,6 +126,9 @@ struct Services {
   std::function<rules::RulesView()> rules;  // empty: this role has no rules
   // With the `top` largest of each list; empty: the engine does not offer it.
   std::function<TsdbStatus(size_t top)> tsdb_status;
+  // Oldest first; empty: the engine does not offer it.
+  std::function<std::vector<TsdbBlock>(const model::TenantId& tenant)> tsdb_blocks = {};
+  const TsdbAdmin* tsdb_admin = nullptr;         // null: no storage here
   const scrape::ScrapeStatus* scrape = nullptr;  // null: this role does not scrape
 };
 
@@ -91,10 +137,11 @@ struct ApiOptions {
   // Flags in Prometheus's names without dashes, for status/flags.
   std::vector<std::pair<std::string, std::string>> flags;
   int64_t started_at_ms = 0;
-  std::string storage_retention = "7d";
-  std::string cors_origin = ".*";  // --web.cors.origin, RE2, anchored
+  std::function<std::string()> storage_retention;  // as in "7d or 10GiB"
+  std::string cors_origin = ".*";                  // --web.cors.origin, RE2, anchored
   ingest::Limits limits;
-  bool enable_lifecycle = true;  // --web.enable-lifecycle: /-/reload
+  bool enable_lifecycle = true;   // --web.enable-lifecycle: /-/reload
+  bool enable_admin_api = false;  // --web.enable-admin-api: /api/v1/admin
   // Reloads configuration and rules; empty: not offered.
   std::function<core::Result<void>()> reload;
   std::function<ConfigState()> config_state;  // empty: none is loaded

@@ -62,6 +62,7 @@ std::span<const Route> ingest_routes();
 std::span<const Route> rules_routes();
 std::span<const Route> status_routes();
 std::span<const Route> target_routes();
+std::span<const Route> admin_routes();
 std::span<const Route> management_routes();
 
 // Files of the UI: any GET that is no route and not below /api/ or /-/.

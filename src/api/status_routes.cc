@@ -73,7 +73,9 @@ Result<Response> runtime_info(const Call& call) {
   json.key("GOMAXPROCS").value(static_cast<int64_t>(std::thread::hardware_concurrency()));
   json.key("GOMEMLIMIT").value(INT64_MAX);
   json.key("GOGC").value("").key("GODEBUG").value("");
-  json.key("storageRetention").value(call.options.storage_retention).end();
+  json.key("storageRetention")
+      .value(call.options.storage_retention ? call.options.storage_retention() : "");
+  json.end();
   return std::move(answer).finish();
 }
 
@@ -129,6 +131,27 @@ Result<Response> tsdb(const Call& call) {
   return std::move(answer).finish();
 }
 
+Result<Response> tsdb_blocks(const Call& call) {
+  if (!call.services->tsdb_blocks) {
+    return fail(ErrorCode::Unsupported, "this node's storage does not offer its blocks");
+  }
+  Answer answer;
+  JsonWriter& json = answer.json().object();
+  json.key("blocks").array();
+  for (const TsdbBlock& block : call.services->tsdb_blocks(call.tenant)) {
+    // Prometheus's names; the sizes are Petrel's.
+    json.object().key("ulid").value(block.name);
+    json.key("minTime").value(block.time_min_ms).key("maxTime").value(block.time_max_ms);
+    json.key("stats").object().key("numSamples").value(block.samples);
+    json.key("numSeries").value(block.series).key("numBytes").value(block.bytes).end();
+    json.key("compaction").object().key("level").value(block.level);
+    json.key("sources").array().value(block.name).end().end();
+    json.key("version").value(1).end();
+  }
+  json.end().end();
+  return std::move(answer).finish();
+}
+
 Result<Response> wal_replay(const Call& call) {
   const ReplayProgress progress =
       call.options.replay_progress ? call.options.replay_progress() : ReplayProgress{};
@@ -146,6 +169,7 @@ constexpr Route kRoutes[] = {
     {"/api/v1/status/config", "GET", config, Needs::Nothing},
     {"/api/v1/status/walreplay", "GET", wal_replay, Needs::Nothing},
     {"/api/v1/status/tsdb", "GET", tsdb},
+    {"/api/v1/status/tsdb/blocks", "GET", tsdb_blocks},
 };
 
 }  // namespace

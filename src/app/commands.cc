@@ -4,6 +4,7 @@
 #include "app/import_command.h"
 #include "app/register_command.h"
 #include "app/route_command.h"
+#include "app/tsdb_command.h"
 
 #include <array>
 
@@ -42,7 +43,7 @@ constexpr std::array kCommands = {
     Command{"tenant", "manage tenants", nullptr},
     Command{"test", "run rule unit tests", nullptr},
     Command{"token", "manage access tokens", nullptr},
-    Command{"tsdb", "look into and repair the storage", nullptr},
+    Command{"tsdb", "look into, verify, dump, repair and compact the storage", run_tsdb},
 };
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include "app/collector_flags.h"
 #include "app/help_format.h"
 #include "app/prometheus_flags.h"
+#include "app/sizes.h"
 #include "core/time.h"
 
 #include <CLI/CLI.hpp>
@@ -23,12 +24,18 @@ struct DurationFlag {
   bool may_be_zero;
 };
 
+struct SizeFlag {
+  std::string text;
+  uint64_t* target;
+};
+
 struct Definition {
   CLI::App cli{
       "Petrel collects, stores, queries and alerts on metrics.\n"
       "Without a configuration file it watches this host.",
       "petrel"};
   std::map<std::string, DurationFlag> durations;
+  std::map<std::string, SizeFlag> sizes;
   CollectorFlags collectors;
   std::string min_free_disk;
   std::string log_level = "info";
@@ -43,6 +50,12 @@ void add_duration(Definition& all, const std::string& name, int64_t& target,
       all.durations.emplace(name, DurationFlag{core::format_duration(target), &target, may_be_zero})
           .first->second;
   all.cli.add_option("--" + name, flag.text, help)->type_name("DURATION")->capture_default_str();
+}
+
+void add_size(Definition& all, const std::string& name, uint64_t& target, const std::string& help) {
+  const std::string text = target == 0 ? "0" : format_size(target);
+  SizeFlag& flag = all.sizes.emplace(name, SizeFlag{text, &target}).first->second;
+  all.cli.add_option("--" + name, flag.text, help)->type_name("SIZE")->capture_default_str();
 }
 
 // Where --help shows a flag, by how its name begins; the first that fits.
@@ -65,6 +78,11 @@ void group_flags(CLI::App& cli) {
       option->group(std::string(group));
       break;
     }
+  }
+  // As in Prometheus: for those who know what they do.
+  for (const char* const name :
+       {"--storage.tsdb.min-block-duration", "--storage.tsdb.max-block-duration"}) {
+    cli.get_option(name)->group("");
   }
 }
 
@@ -95,6 +113,8 @@ void define_web(Definition& all, Flags& flags) {
       ->capture_default_str();
   cli.add_flag("--web.enable-lifecycle,!--no-web.enable-lifecycle", flags.enable_lifecycle,
                "Allow reload by HTTP (default on, loopback only unless waived).");
+  cli.add_flag("--web.enable-admin-api,!--no-web.enable-admin-api", flags.enable_admin_api,
+               "Offer /api/v1/admin: snapshots, deletion of series, flush and compaction.");
   cli.add_flag("--web.enable-remote-write-receiver,!--no-web.enable-remote-write-receiver",
                all.remote_write_receiver, "Accepted; the receiver is always on.");
   cli.add_option("--web.cors.origin", flags.cors_origin,
@@ -123,7 +143,17 @@ void define_rest(Definition& all, Flags& flags) {
   cli.add_option("--storage.tsdb.path", flags.data_path, "Folder of all data.")
       ->capture_default_str();
   add_duration(all, "storage.tsdb.retention.time", flags.retention_ms,
-               "How long raw samples are kept; 0s: for ever.", true);
+               "How long raw samples are kept; 0s: for ever. With a limit by size and none\n"
+               "by time only the size counts.",
+               true);
+  add_size(all, "storage.tsdb.retention.size", flags.retention_bytes,
+           "Most bytes that blocks and log may take, as in 512MB or 1TB; 0: no limit.");
+  add_size(all, "storage.tsdb.wal-segment-size", flags.log_segment_bytes,
+           "Size of the log's files, 10MB to 256MB.");
+  add_duration(all, "storage.tsdb.min-block-duration", flags.block_range_ms,
+               "Time range of a block from the head.");
+  add_duration(all, "storage.tsdb.max-block-duration", flags.block_range_max_ms,
+               "Longest time range of a merged block; a multiple of the shortest.");
   add_duration(all, "storage.tsdb.out-of-order-time-window", flags.out_of_order_window_ms,
                "How much older than the newest sample a sample may be.", true);
   cli.add_option("--storage.tsdb.series-limit", flags.series_max,
@@ -269,6 +299,47 @@ core::Result<void> read_durations(const Definition& all) {
   return {};
 }
 
+constexpr uint64_t kLogSegmentMin = 10ULL << 20U;  // Prometheus's limits
+constexpr uint64_t kLogSegmentMax = 256ULL << 20U;
+constexpr int64_t kBlockRangeMinMs = 60'000;
+
+core::Result<void> read_sizes(const Definition& all) {
+  for (const auto& [name, flag] : all.sizes) {
+    *flag.target = TRY(parse_base2_size(flag.text).context("--{}", name));
+  }
+  return {};
+}
+
+core::Result<void> judge_storage(const CLI::App& cli, Flags& flags) {
+  // As in Prometheus: the default by time stands only where nothing was asked for.
+  if (flags.retention_bytes != 0 && cli.get_option("--storage.tsdb.retention.time")->empty()) {
+    flags.retention_ms = 0;
+  }
+  if (flags.log_segment_bytes < kLogSegmentMin || flags.log_segment_bytes > kLogSegmentMax) {
+    return core::fail(ErrorCode::InvalidArgument,
+                      "--storage.tsdb.wal-segment-size: {}: expected 10MB to 256MB",
+                      format_size(flags.log_segment_bytes));
+  }
+  if (flags.block_range_ms < kBlockRangeMinMs) {
+    return core::fail(
+        ErrorCode::InvalidArgument, "--storage.tsdb.min-block-duration: {}: expected at least {}",
+        core::format_duration(flags.block_range_ms), core::format_duration(kBlockRangeMinMs));
+  }
+  if (cli.get_option("--storage.tsdb.max-block-duration")->empty()) {
+    // Whole multiples: the default where it is one, else the next larger one.
+    const int64_t range_ms = flags.block_range_ms;
+    flags.block_range_max_ms = (flags.block_range_max_ms + range_ms - 1) / range_ms * range_ms;
+  }
+  if (flags.block_range_max_ms % flags.block_range_ms != 0) {
+    return core::fail(ErrorCode::InvalidArgument,
+                      "--storage.tsdb.max-block-duration: {}: expected a multiple of "
+                      "--storage.tsdb.min-block-duration, which is {}",
+                      core::format_duration(flags.block_range_max_ms),
+                      core::format_duration(flags.block_range_ms));
+  }
+  return {};
+}
+
 core::LogLevel level_of(const std::string& name) {
   if (name == "debug") return core::LogLevel::Debug;
   if (name == "warn") return core::LogLevel::Warn;
@@ -330,6 +401,8 @@ core::Result<FlagsOutcome> parse_flags(const std::vector<std::string>& arguments
     flags.min_free_disk =
         TRY(parse_size(all.min_free_disk).context("--storage.tsdb.min-free-disk"));
   }
+  TRY(read_sizes(all));
+  TRY(judge_storage(all.cli, flags));
   judge_features(flags);
   apply(all.collectors, flags.collectors);
   for (const std::string& name : all.collectors.unbuilt) {

@@ -26,12 +26,17 @@ struct Flags {
   int64_t read_timeout_ms = 300'000;
   uint32_t connections_max = 512;
   bool enable_lifecycle = true;
+  bool enable_admin_api = false;
   std::string cors_origin = ".*";
   bool allow_anonymous = false;
   std::vector<std::string> allowed_hosts;
 
   std::string data_path = "data/";
-  int64_t retention_ms = 7 * 86'400'000LL;
+  int64_t retention_ms = 7 * 86'400'000LL;  // 0: for ever
+  uint64_t retention_bytes = 0;             // 0: no limit
+  int64_t block_range_ms = 2 * 3'600'000;
+  int64_t block_range_max_ms = 24 * 3'600'000;
+  uint64_t log_segment_bytes = 64 << 20U;
   int64_t out_of_order_window_ms = 3'600'000;
   uint64_t series_max = 0;                // per tenant, in the head; 0: no limit
   std::optional<uint64_t> min_free_disk;  // unset: a part of the disk

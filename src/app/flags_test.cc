@@ -56,12 +56,36 @@ TEST_CASE("a duration of zero is refused where it could only be a mistake") {
 }
 
 TEST_CASE("flags of Prometheus that do nothing here warn") {
-  const Flags flags =
-      must({"--web.console.templates=/x", "--web.enable-admin-api", "--storage.tsdb.retention.size",
-            "5GB", "--no-scrape.adjust-timestamps"});
-  REQUIRE(flags.warnings.size() == 4);
+  const Flags flags = must({"--web.console.templates=/x", "--storage.tsdb.retention", "5d",
+                            "--no-scrape.adjust-timestamps"});
+  REQUIRE(flags.warnings.size() == 3);
   CHECK(flags.warnings[0].find("--web.console.templates: ") == 0);
-  CHECK(flags.warnings[2].find("nearest: --storage.tsdb.retention.time") != std::string::npos);
+  CHECK(flags.warnings[1].find("nearest: --storage.tsdb.retention.") != std::string::npos);
+}
+
+TEST_CASE("the storage's limits are read as Prometheus reads them") {
+  CHECK_FALSE(must({}).enable_admin_api);
+  CHECK(must({"--web.enable-admin-api"}).enable_admin_api);
+  CHECK(must({}).retention_bytes == 0);
+  const Flags by_size = must({"--storage.tsdb.retention.size=5GB"});
+  CHECK(by_size.retention_bytes == 5ULL << 30U);
+  CHECK(by_size.retention_ms == 0);
+  const Flags both =
+      must({"--storage.tsdb.retention.size=5GB", "--storage.tsdb.retention.time=3d"});
+  CHECK(both.retention_ms == 3 * 86'400'000LL);
+  CHECK(error_of({"--storage.tsdb.retention.size=5"}) ==
+        "--storage.tsdb.retention.size: \"5\": expected a size such as 512MB, 10GB or 1TB");
+  CHECK(must({"--storage.tsdb.wal-segment-size=16MB"}).log_segment_bytes == 16ULL << 20U);
+  CHECK(error_of({"--storage.tsdb.wal-segment-size=1MB"}) ==
+        "--storage.tsdb.wal-segment-size: 1MiB: expected 10MB to 256MB");
+  const Flags blocks =
+      must({"--storage.tsdb.min-block-duration=1h", "--storage.tsdb.max-block-duration=6h"});
+  CHECK(blocks.block_range_ms == 3'600'000);
+  CHECK(blocks.block_range_max_ms == 6 * 3'600'000);
+  CHECK(must({"--storage.tsdb.min-block-duration=5h"}).block_range_max_ms == 25 * 3'600'000);
+  CHECK(error_of({"--storage.tsdb.max-block-duration=3h"}) ==
+        "--storage.tsdb.max-block-duration: 3h: expected a multiple of "
+        "--storage.tsdb.min-block-duration, which is 2h");
 }
 
 TEST_CASE("features of Prometheus are switched on by name") {

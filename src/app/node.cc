@@ -1,6 +1,7 @@
 #include "app/node.h"
 
 #include "app/roles.h"
+#include "app/sizes.h"
 #include "app/web_assets.h"
 #include "core/log.h"
 #include "core/metrics.h"
@@ -133,9 +134,12 @@ Result<void> start_http(Node& node) {
   options.build.compiler = std::string("g++ ") + __VERSION__;
   options.flags = node.flags.listing;
   options.started_at_ms = node.clock.now_ms();
-  options.storage_retention = core::format_duration(node.flags.retention_ms);
+  options.storage_retention = [&node] {
+    return format_retention(node.flags.retention_ms, node.flags.retention_bytes);
+  };
   options.cors_origin = node.flags.cors_origin;
   options.enable_lifecycle = node.flags.enable_lifecycle;
+  options.enable_admin_api = node.flags.enable_admin_api;
   options.reload = [&node] { return reload(node); };
   options.config_state = [&node] { return config_state(node); };
   options.trouble = [&node] { return trouble_of(node); };
@@ -265,12 +269,16 @@ Result<void> start_node(Node& node) {
 }
 
 void publish_services(Node& node) {
-  node.api->set_services({.sink = node.storage.get(),
-                          .source = node.engine.get(),
-                          .engine = node.promql.get(),
-                          .rules = rules_view(node),
-                          .tsdb_status = [&node](size_t top) { return tsdb_status(node, top); },
-                          .scrape = node.scrapes.get()});
+  node.api->set_services(
+      {.sink = node.storage.get(),
+       .source = node.engine.get(),
+       .engine = node.promql.get(),
+       .rules = rules_view(node),
+       .tsdb_status = [&node](size_t top) { return tsdb_status(node, top); },
+       .tsdb_blocks =
+           [&node](const model::TenantId& tenant) { return list_blocks(*node.engine, tenant); },
+       .tsdb_admin = node.tsdb_admin.get(),
+       .scrape = node.scrapes.get()});
 }
 
 void stop_node(Node& node) {

@@ -25,6 +25,7 @@
 #include "app/config_watch.h"
 #include "app/flags.h"
 #include "app/http_guard.h"
+#include "app/tsdb_admin.h"
 #include "config/prometheus_config.h"
 #include "core/clock.h"
 #include "core/file_system.h"
@@ -87,6 +88,7 @@ struct Node {
   std::unique_ptr<tsdb::EmbeddedLog> log;
   std::unique_ptr<tsdb::Engine> engine;
   std::unique_ptr<tsdb::GuardedStorage> storage;  // what everyone writes to
+  std::unique_ptr<EngineAdmin> tsdb_admin;
   std::unique_ptr<promql::Engine> promql;
   std::unique_ptr<alertstore::SqliteStore> alert_store;
   std::unique_ptr<net::CurlTransport> transport;

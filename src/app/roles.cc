@@ -100,13 +100,17 @@ void schedule_merging(Node& node) {
 
 Result<void> start_storage(Node& node) {
   const Flags& flags = node.flags;
-  node.log = TRY(tsdb::EmbeddedLog::open(
-                     {.dir = in_data_dir(node, "log"), .reserve_bytes = disk_reserve(node)},
-                     node.files, node.clock, node.rng)
+  node.log = TRY(tsdb::EmbeddedLog::open({.dir = in_data_dir(node, "log"),
+                                          .segment_bytes = flags.log_segment_bytes,
+                                          .reserve_bytes = disk_reserve(node)},
+                                         node.files, node.clock, node.rng)
                      .context("open the log"));
   tsdb::EngineOptions options;
   options.data_dir = flags.data_path;
   options.retention_ms = flags.retention_ms;
+  options.retention_bytes = flags.retention_bytes;
+  options.block_range_ms = flags.block_range_ms;
+  options.block_range_max_ms = flags.block_range_max_ms;
   options.out_of_order_window_ms = flags.out_of_order_window_ms;
   if (const int64_t configured_ms = node.loaded.config.out_of_order_window_ms; configured_ms >= 0) {
     options.out_of_order_window_ms = configured_ms;
@@ -120,6 +124,7 @@ Result<void> start_storage(Node& node) {
       flags.data_path, flags.min_free_disk,
       tsdb::GuardedStorage::Parts{
           .files = node.files, .clock = node.clock, .log = *node.log, .sink = *node.engine});
+  node.tsdb_admin = std::make_unique<EngineAdmin>(*node.engine);
   schedule_maintenance(node);
   schedule_disk_check(node);
   schedule_merging(node);

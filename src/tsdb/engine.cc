@@ -158,6 +158,7 @@ Result<std::unique_ptr<Engine>> Engine::create(EngineOptions options, EngineDeps
   Result<void> cleaned = impl->files.sync_dir(impl->options.data_dir);
   // What a recovered manifest does not name was kept aside; nothing else goes.
   if (cleaned && !impl->is_manifest_recovered) cleaned = impl->remove_leftovers();
+  if (cleaned) cleaned = impl->remove_unfinished_snapshots();
   if (!cleaned) core::log_warn("tsdb", "cannot clean up", {{"err", cleaned.error().message}});
   // Failing refuses writes; what is there can be read.
   (void)impl->settle_positions();

@@ -32,6 +32,7 @@ namespace tsdb {
 
 class ImportSeries;  // tsdb/import_series.h
 struct ImportedBlock;
+struct BlockMeta;  // tsdb/manifest.h
 
 struct EngineOptions {
   std::string data_dir;
@@ -172,6 +173,8 @@ class Engine final : public storage::SampleSink, public storage::SeriesSource {
   core::Result<ImportedBlock> import_block(const model::TenantId& tenant, model::TimeRange range,
                                            ImportSeries& series);
 
+  // What the manifest says of the tenant's blocks, oldest first.
+  std::vector<BlockMeta> blocks(const model::TenantId& tenant) const;
   // The tenants that have data, sorted.
   std::vector<model::TenantId> tenants() const;
   EngineStats stats(const model::TenantId& tenant, size_t top = 10) const;

@@ -98,6 +98,7 @@ struct Engine::Impl {
   std::vector<Tenant*> all_tenants() const;
   core::Result<void> check_ready() const;
   std::string blocks_dir() const { return options.data_dir + "/blocks"; }
+  std::string snapshots_dir() const { return options.data_dir + "/snapshots"; }
   std::string snapshot_path(uint64_t number) const;
 
   // engine_recovery.cc
@@ -161,6 +162,12 @@ struct Engine::Impl {
   core::Result<void> run_merge(const Merge& merge, CompactReport& report);
   core::Result<bool> publish_merge(const Merge& merge, const std::shared_ptr<Block>& block);
   void abandon(const Merge& merge);
+
+  // engine_snapshot.cc; under maintain_mutex
+  core::Result<std::string> snapshot();
+  core::Result<void> build_snapshot(const std::string& dir);
+  core::Result<std::string> snapshot_name() const;
+  core::Result<void> remove_unfinished_snapshots();
 
   const EngineOptions options;
   core::FileSystem& files;

@@ -1,13 +1,149 @@
+// A snapshot of the storage: a folder that is a data directory of its own.
+//
+//   <data>/snapshots/20260102T030405Z-1f0e...  ─ manifest, series_snapshot-N, blocks/*
+//
+// Block files are never written to once a manifest names them, so the snapshot has hard
+// links: it costs names now, and disk only when the original's blocks are merged or expire.
+// It has no log. Positions of the log mean nothing in it and are 0: the log that begins
+// there has only what comes after the snapshot. Its manifest is written last, when
+// everything else is durable: a folder without one is what a crash left behind, and the
+// next start removes it.
+
+#include "core/log.h"
+#include "core/mutation.h"
+#include "core/time.h"
+#include "tsdb/block.h"
 #include "tsdb/engine_impl.h"
+#include "tsdb/series_snapshot.h"
+
+#include <fmt/format.h>
 
 namespace tsdb {
 
 using core::ErrorCode;
 using core::Result;
 
-Result<std::string> Engine::snapshot(bool /*skip_head*/) {
+namespace {
+
+// A snapshot's own files are its manifest, metadata and exemplars: little, but on a full
+// disk even they would take what the log needs.
+constexpr uint64_t kSpaceMin = 32ULL << 20U;
+
+// "20260102T030405Z"
+std::string compact_time(int64_t time_ms) {
+  std::string text = core::format_rfc3339(time_ms - time_ms % 1000);
+  std::erase_if(text, [](char c) { return c == '-' || c == ':'; });
+  return text;
+}
+
+Result<void> link_blocks(core::FileSystem& files, const Manifest& manifest, const std::string& from,
+                         const std::string& to) {
+  TRY(files.create_dirs(to));
+  for (const BlockMeta& meta : manifest.blocks) {
+    const std::string name = meta.file_name();
+    const Result<void> linked = files.link(from + "/" + name, to + "/" + name);
+    if (linked) continue;
+    if (linked.error().code != ErrorCode::NotFound) return linked;
+    // The copy's manifest still names it, so that its answers have the same gap and say so.
+    core::log_error("tsdb", "a block is missing and not in the snapshot", {{"file", name}});
+  }
+  if (!PETREL_MUTATED("snapshot-no-sync-blocks-dir")) TRY(files.sync_dir(to));
+  return {};
+}
+
+// Without a log no record refers to a series by its id: only what is neither in blocks
+// nor in the log is needed.
+Result<void> write_metadata(core::FileSystem& files, const std::string& path,
+                            const std::vector<Tenant*>& tenants) {
+  std::unique_ptr<SeriesSnapshotWriter> writer = TRY(SeriesSnapshotWriter::create(files, path));
+  for (const Tenant* tenant : tenants) {
+    const std::string& id = tenant->head.tenant();
+    for (const model::Metadata& one : tenant->head.metadata("")) {
+      TRY(writer->add_metadata(id, one));
+    }
+    for (const auto& [labels, exemplar] : tenant->head.exemplars()) {
+      TRY(writer->add_exemplar(id, *labels, exemplar));
+    }
+  }
+  return writer->finish();
+}
+
+// What the copy starts with: the same blocks, and a log that is about to begin.
+Manifest without_log(const Manifest& manifest) {
+  Manifest copy = manifest;
+  for (auto& [tenant, closed] : copy.closed) closed.log_before = 0;
+  for (Tombstone& one : copy.tombstones) one.log_before = 0;
+  copy.snapshot_number = copy.next_number++;
+  return copy;
+}
+
+}  // namespace
+
+Result<std::string> Engine::Impl::snapshot_name() const {
+  const int64_t now_ms = clock.now_ms();
+  for (int64_t attempt = 0; attempt < 100; ++attempt) {
+    const Identity id = hasher(fmt::format("{} {} {}", now_ms, clock.monotonic_ns(), attempt));
+    std::string name = fmt::format("{}-{:016x}", compact_time(now_ms), id.low);
+    if (!files.exists(snapshots_dir() + "/" + name)) return name;
+  }
+  return core::fail(ErrorCode::Internal, "no free name for a snapshot in {}", snapshots_dir());
+}
+
+Result<void> Engine::Impl::build_snapshot(const std::string& dir) {
+  TRY(link_blocks(files, manifest, blocks_dir(), dir + "/blocks"));
+  Manifest copy = without_log(manifest);
+  copy.next_series_id = next_series_id;
+  const std::string metadata =
+      fmt::format("{}/{}", dir, series_snapshot_name(copy.snapshot_number));
+  TRY(write_metadata(files, metadata, all_tenants()));
+  if (!PETREL_MUTATED("snapshot-no-sync-dir")) TRY(files.sync_dir(dir));
+  return copy.store(files, dir);
+}
+
+// Under maintain_mutex, so that neither a merge nor retention removes a file that is about
+// to be linked.
+Result<std::string> Engine::Impl::snapshot() {
+  const core::DiskSpace space = TRY(files.disk_space(options.data_dir));
+  if (space.available_bytes < kSpaceMin) {
+    return core::fail(ErrorCode::LimitExceeded,
+                      "snapshot: {} bytes are free in {}, expected at least {}",
+                      space.available_bytes, options.data_dir, kSpaceMin);
+  }
+  const std::string name = TRY(snapshot_name());
+  const std::string dir = snapshots_dir() + "/" + name;
+  if (Result<void> built = build_snapshot(dir); !built) {
+    (void)files.remove_all(dir);
+    return tl::unexpected(std::move(built).context("snapshot {}", dir).error());
+  }
+  core::log_info("tsdb", "made a snapshot", {{"dir", dir}, {"blocks", manifest.blocks.size()}});
+  return name;
+}
+
+Result<void> Engine::Impl::remove_unfinished_snapshots() {
+  if (!files.exists(snapshots_dir())) return {};
+  const std::vector<std::string> names = TRY(files.list(snapshots_dir()));
+  for (const std::string& name : names) {
+    const std::string dir = snapshots_dir() + "/" + name;
+    if (files.exists(Manifest::path_in(dir))) continue;
+    core::log_info("tsdb", "removing an unfinished snapshot", {{"dir", dir}});
+    TRY(files.remove_all(dir));
+  }
+  return {};
+}
+
+Result<std::string> Engine::snapshot(bool skip_head) {
   TRY(impl_->check_ready());
-  return core::fail(ErrorCode::Unsupported, "snapshots: not built yet");
+  if (!skip_head) TRY(impl_->maintain(true).context("flush for the snapshot"));
+  const std::lock_guard step(impl_->maintain_mutex);
+  return impl_->snapshot();
+}
+
+std::vector<BlockMeta> Engine::blocks(const model::TenantId& tenant) const {
+  std::vector<BlockMeta> metas;
+  const Tenant* const found = impl_->find_tenant(tenant);
+  if (found == nullptr) return metas;
+  for (const auto& block : *found->blocks()) metas.push_back(block->meta());
+  return metas;
 }
 
 }  // namespace tsdb

@@ -55,6 +55,10 @@ bool take_exemplar(std::string_view& rest, std::string_view& series, model::Exem
 
 }  // namespace
 
+std::string series_snapshot_name(uint64_t number) {
+  return fmt::format("series_snapshot-{:010}", number);
+}
+
 Result<std::unique_ptr<SeriesSnapshotWriter>> SeriesSnapshotWriter::create(
     core::FileSystem& files, const std::string& path) {
   std::unique_ptr<core::File> file = TRY(files.open(path, core::OpenMode::CreateNew));

@@ -17,6 +17,9 @@
 
 namespace tsdb {
 
+// Of the file in the data directory: "series_snapshot-0000000006".
+std::string series_snapshot_name(uint64_t number);
+
 // Confined to one thread. Writes `path`, which must not exist.
 class SeriesSnapshotWriter {
  public:
