@@ -36,6 +36,32 @@ def time_series(labels: dict[str, str], samples: list[tuple[int, float]]) -> byt
     return body + b"".join(field(2, sample(value, timestamp_ms)) for timestamp_ms, value in samples)
 
 
+def zigzag(value: int) -> bytes:
+    return varint((value << 1) ^ (value >> 63))
+
+
+def double(number: int, value: float) -> bytes:
+    return varint(number << 3 | 1) + struct.pack("<d", value)
+
+
+def histogram(timestamp_ms: int, sum_: float, counts: list[int], zero_count: int = 0, first_bucket: int = 0) -> bytes:
+    """A native histogram with integer counts: schema 3, `counts` of neighbouring positive buckets."""
+    deltas = [count - before for before, count in zip([0, *counts], counts)]
+    span = varint(1 << 3) + zigzag(first_bucket) + varint(2 << 3) + varint(len(counts))
+    return (varint(1 << 3) + varint(zero_count + sum(counts)) + double(3, sum_) + varint(4 << 3) + zigzag(3)
+            + double(5, 2.0 ** -128) + varint(6 << 3) + varint(zero_count)
+            + field(11, span) + field(12, b"".join(map(zigzag, deltas))) + varint(15 << 3) + varint(timestamp_ms))
+
+
+def histogram_series(labels: dict[str, str], histograms: list[bytes]) -> bytes:
+    return time_series(labels, []) + b"".join(field(4, one) for one in histograms)
+
+
+def write_request_of(series: list[bytes]) -> bytes:
+    """Of series that are encoded already."""
+    return snappy(b"".join(field(1, one) for one in series))
+
+
 def write_request(series: list[tuple[dict[str, str], list[tuple[int, float]]]]) -> bytes:
     """`series` is [({"__name__": ..., ...}, [(timestamp_ms, value), ...]), ...]."""
     return snappy(b"".join(field(1, time_series(labels, samples)) for labels, samples in series))
