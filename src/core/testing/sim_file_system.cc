@@ -1,35 +1,75 @@
 #include "core/testing/sim_file_system.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 namespace core::testing {
 namespace {
 
-constexpr uint64_t kSectorBytes = 512;  // written whole or not at all
-
-std::string parent_of(const std::string& path) {
-  const size_t slash = path.find_last_of('/');
-  if (slash == std::string::npos) return ".";
-  return slash == 0 ? "/" : path.substr(0, slash);
-}
+constexpr uint64_t kSectorBytes = 512;  // what a disk writes at once
+// Bytes of removed files that may show up again in space that was not written.
+constexpr size_t kRecycledBytesMax = 16 << 10;
 
 // What a crash does to the unsynced changes of one file or folder.
 enum class Survival { None, Prefix, Any, All };
 
+std::string_view next_part(std::string_view& path) {
+  while (path.starts_with('/')) path.remove_prefix(1);
+  const std::string_view part = path.substr(0, path.find('/'));
+  path.remove_prefix(part.size());
+  return part == "." ? next_part(path) : part;
+}
+
+std::string_view last_part(std::string_view path) {
+  const size_t slash = path.find_last_of('/');
+  return slash == std::string_view::npos ? path : path.substr(slash + 1);
+}
+
+std::string_view parent_of(std::string_view path) {
+  const size_t slash = path.find_last_of('/');
+  return slash == std::string_view::npos ? std::string_view() : path.substr(0, slash);
+}
+
 }  // namespace
 
+std::string_view sim_fault_name(SimFault fault) {
+  static constexpr std::string_view kNames[] = {"no space", "i/o error", "power loss"};
+  return kNames[static_cast<size_t>(fault)];
+}
+
+std::string_view sim_operation_name(SimOperation operation) {
+  static constexpr std::string_view kNames[] = {
+      "create", "write",  "fdatasync",     "resize",       "rename",
+      "link",   "remove", "create folder", "fsync folder", "read"};
+  return kNames[static_cast<size_t>(operation)];
+}
+
 struct SimFileSystem::Inode {
-  // One change since the last sync: a write, or with `is_resize` a new size.
+  // One change of a file since its last sync: a write, or with `is_resize` a new size.
   struct Change {
     uint64_t offset = 0;
     std::string bytes;
     bool is_resize = false;
   };
+  // A change of a folder: `erased` disappears, then `name` (unless empty) means `inode`.
+  // Both at once, as rename promises.
+  struct NameChange {
+    std::string erased;
+    std::string name;
+    std::shared_ptr<Inode> inode;
+  };
+  using Names = std::map<std::string, std::shared_ptr<Inode>, std::less<>>;
 
+  explicit Inode(bool folder) : is_folder(folder) {}
+
+  const bool is_folder;
   std::string cached;
   std::string durable;
   std::vector<Change> unsynced;
+  Names names;
+  Names durable_names;
+  std::vector<NameChange> unsynced_names;
 
   static void apply(std::string& content, const Change& change) {
     if (change.is_resize) {
@@ -40,104 +80,182 @@ struct SimFileSystem::Inode {
     if (content.size() < end) content.resize(end, '\0');
     content.replace(change.offset, change.bytes.size(), change.bytes);
   }
-
-  void change(Change change) {
-    apply(cached, change);
-    unsynced.push_back(std::move(change));
-  }
-
-  void sync() {
-    for (const Change& change : unsynced) apply(durable, change);
-    unsynced.clear();
-  }
-};
-
-struct SimFileSystem::State {
-  // A change of names: `erased` disappears, then `name` (unless empty) means `inode`. Both
-  // at once, as rename promises.
-  struct NameChange {
-    std::string erased;
-    std::string name;
-    std::shared_ptr<Inode> inode;
-  };
-  using Names = std::map<std::string, std::shared_ptr<Inode>>;
-
-  explicit State(SimOptions sim_options) : options(sim_options), rng(sim_options.seed) {}
-
-  mutable std::mutex mutex;
-  SimOptions options;
-  SeededRng rng;
-  Names cached;  // by full path
-  Names durable;
-  std::map<std::string, std::vector<NameChange>> unsynced;  // by folder
-  std::set<std::string> folders{".", "/"};
-  std::set<std::string> locked;
-  uint64_t life = 0;  // handles of earlier lives are dead
-  uint64_t fault_points = 0;
-  uint64_t syncs = 0;
-  std::optional<std::pair<uint64_t, SimFault>> fault;
-  bool power_lost = false;
-
   static void apply(Names& names, const NameChange& change) {
     if (!change.erased.empty()) names.erase(change.erased);
     if (!change.name.empty()) names[change.name] = change.inode;
   }
 
-  void change_name(NameChange change) {
-    const std::string& some_name = change.name.empty() ? change.erased : change.name;
+  void change(Change change) {
     apply(cached, change);
-    unsynced[parent_of(some_name)].push_back(std::move(change));
+    unsynced.push_back(std::move(change));
+  }
+  void sync() {
+    for (const Change& change : unsynced) apply(durable, change);
+    unsynced.clear();
+  }
+  void change_name(NameChange change) {
+    apply(names, change);
+    unsynced_names.push_back(std::move(change));
+  }
+  void sync_names() {
+    for (const NameChange& change : unsynced_names) apply(durable_names, change);
+    unsynced_names.clear();
+  }
+  // A folder that is durable at once, whatever became of its name before.
+  void add_folder(std::string_view name) {
+    for (NameChange& change : unsynced_names) {
+      if (change.erased == name) change.erased.clear();
+      if (change.name == name) change.name.clear();
+    }
+    auto folder = std::make_shared<Inode>(true);
+    names.insert_or_assign(std::string(name), folder);
+    durable_names.insert_or_assign(std::string(name), std::move(folder));
+  }
+};
+
+struct SimFileSystem::State {
+  explicit State(SimOptions sim_options) : options(sim_options), rng(sim_options.seed) {}
+
+  mutable std::mutex mutex;
+  SimOptions options;
+  SeededRng rng;
+  std::shared_ptr<Inode> root = std::make_shared<Inode>(true);
+  std::set<std::string> locked;
+  std::string recycled;
+  uint64_t life = 0;  // handles of earlier lives are dead
+  size_t open_files = 0;
+  uint64_t fault_points = 0;
+  uint64_t syncs = 0;
+  std::optional<std::pair<uint64_t, SimFault>> fault;
+  std::vector<SimFaultRule> rules;
+  FaultObserver fault_observer;
+  OperationObserver operation_observer;
+  bool suspended = false;
+  bool power_lost = false;
+
+  std::shared_ptr<Inode> find(std::string_view path) const {
+    std::shared_ptr<Inode> at = root;
+    while (true) {
+      const std::string_view part = next_part(path);
+      if (part.empty()) return at;
+      const auto found = at->names.find(part);
+      if (found == at->names.end()) return nullptr;
+      at = found->second;
+    }
+  }
+  std::shared_ptr<Inode> find_folder(std::string_view path) const {
+    std::shared_ptr<Inode> found = find(path);
+    return found != nullptr && found->is_folder ? found : nullptr;
   }
 
   uint64_t used() const {
+    std::set<const Inode*> seen;
     uint64_t bytes = 0;
-    for (const auto& [name, inode] : cached) bytes += inode->cached.size();
+    const std::function<void(const Inode&)> add = [&](const Inode& folder) {
+      for (const auto& [name, inode] : folder.names) {
+        if (inode->is_folder) {
+          add(*inode);
+        } else if (seen.insert(inode.get()).second) {
+          bytes += inode->cached.size();
+        }
+      }
+    };
+    add(*root);
     return bytes;
   }
 
-  Result<void> alive(const std::string& path) const {
+  Result<void> alive(std::string_view path) const {
     if (power_lost) return fail(ErrorCode::Io, "{}: no power (simulated)", path);
     return {};
   }
 
-  // At the start of every operation that changes something. The fault to inject here, if
-  // it is one that lets the operation happen in part.
-  Result<bool> fault_point(std::string_view operation, const std::string& path) {
-    TRY(alive(path));
-    const uint64_t point = fault_points++;
-    if (!fault || fault->first != point) return false;
-    switch (fault->second) {
-      case SimFault::NoSpace:
-        return fail(ErrorCode::LimitExceeded, "{} {}: No space left on device (simulated)",
-                    operation, path);
-      case SimFault::PowerLoss:
-        power_lost = true;
-        return true;
-      case SimFault::Io:
-        return true;
+  std::optional<SimFault> due_fault(SimOperation operation, const std::string& path) {
+    const bool is_point = operation != SimOperation::Read;
+    const uint64_t point = is_point ? fault_points++ : UINT64_MAX;
+    if (is_point && operation_observer) operation_observer(operation, path);
+    if (suspended) return std::nullopt;
+    if (is_point && fault && fault->first == point) return fault->second;
+    for (auto rule = rules.begin(); rule != rules.end(); ++rule) {
+      if (rule->operation ? *rule->operation != operation : !is_point) continue;
+      if (path.find(rule->path_contains) == std::string::npos) continue;
+      if (rule->skip > 0) {
+        --rule->skip;
+        continue;
+      }
+      const SimFault due = rule->fault;
+      if (!rule->lasts) rules.erase(rule);
+      return due;
     }
-    return false;
+    return std::nullopt;
+  }
+
+  // At the start of every operation that can fail. The fault to inject here, if it is one
+  // that lets the operation happen in part.
+  Result<bool> fault_point(SimOperation operation, const std::string& path) {
+    TRY(alive(path));
+    const std::optional<SimFault> due = due_fault(operation, path);
+    if (!due) return false;
+    if (fault_observer) fault_observer(operation, path, *due);
+    if (*due == SimFault::NoSpace) return no_space(operation, path);
+    if (*due == SimFault::PowerLoss) power_lost = true;
+    return true;
   }
 
   // For operations that happen whole or not at all.
-  Result<void> plain_fault_point(std::string_view operation, const std::string& path) {
+  Result<void> plain_fault_point(SimOperation operation, const std::string& path) {
     const bool faulty = TRY(fault_point(operation, path));
     if (faulty) return io_error(operation, path);
     return {};
   }
 
-  static tl::unexpected<Error> io_error(std::string_view operation, const std::string& path) {
-    return fail(ErrorCode::Io, "{} {}: Input/output error (simulated)", operation, path);
+  Result<void> has_space(SimOperation operation, const std::string& path, uint64_t growth) const {
+    if (suspended || options.capacity_bytes == UINT64_MAX) return {};
+    if (used() + growth <= options.capacity_bytes) return {};
+    if (fault_observer) fault_observer(operation, path, SimFault::NoSpace);
+    return no_space(operation, path);
+  }
+
+  static tl::unexpected<Error> io_error(SimOperation operation, const std::string& path) {
+    return fail(ErrorCode::Io, "{} {}: Input/output error (simulated)",
+                sim_operation_name(operation), path);
+  }
+  static tl::unexpected<Error> no_space(SimOperation operation, const std::string& path) {
+    return fail(ErrorCode::LimitExceeded, "{} {}: No space left on device (simulated)",
+                sim_operation_name(operation), path);
+  }
+
+  void recycle(const Inode& inode) {
+    if (inode.is_folder) return;
+    recycled += inode.cached.substr(0, kRecycledBytesMax / 4);
+    if (recycled.size() > kRecycledBytesMax) {
+      recycled.erase(0, recycled.size() - kRecycledBytesMax);
+    }
   }
 
   void begin_life() {
     locked.clear();
     power_lost = false;
+    suspended = false;
     fault.reset();
+    rules.clear();
+    open_files = 0;
     ++life;
   }
 
+  // What space shows that was reserved and never written, or written and lost.
+  void grow(std::string& content, uint64_t size, bool may_be_stale) {
+    if (content.size() >= size) return;
+    const size_t begin = content.size();
+    content.resize(size, '\0');
+    if (!may_be_stale || recycled.empty() || rng.below(2) == 0) return;
+    for (size_t at = begin; at < size; at += kSectorBytes) {
+      const size_t count = std::min<size_t>({kSectorBytes, size - at, recycled.size()});
+      content.replace(at, count, recycled, rng.below(recycled.size() - count + 1), count);
+    }
+  }
+
   void crash_file(Inode& inode) {
+    if (inode.unsynced.empty() && inode.cached == inode.durable) return;
     const auto survival = static_cast<Survival>(rng.below(4));
     size_t count = inode.unsynced.size();
     if (survival == Survival::None) count = 0;
@@ -149,37 +267,53 @@ struct SimFileSystem::State {
       if (!may_tear) {
         Inode::apply(inode.durable, change);
       } else if (change.is_resize) {
-        if (rng.below(2) == 0) Inode::apply(inode.durable, change);
+        if (rng.below(2) == 0) continue;
+        grow(inode.durable, change.offset, true);
+        inode.durable.resize(change.offset);
       } else {
         tear(inode, change);
       }
+    }
+    // The new size may be durable before the bytes are.
+    if (survival == Survival::Any && rng.below(4) == 0) {
+      grow(inode.durable, inode.cached.size(), true);
     }
     inode.unsynced.clear();
     inode.cached = inode.durable;
   }
 
-  // Any subset of the sectors that the write touched.
+  // Any subset of the sectors that the write touched, and the first bytes of some.
   void tear(Inode& inode, const Inode::Change& change) {
     const uint64_t end = change.offset + change.bytes.size();
     for (uint64_t begin = change.offset; begin < end;) {
       const uint64_t sector_end = std::min(end, (begin / kSectorBytes + 1) * kSectorBytes);
-      if (rng.below(2) == 0) {
+      const uint64_t fate = rng.below(8);
+      uint64_t size = sector_end - begin;
+      if (fate == 4) size = rng.below(size);
+      if (fate <= 4 && size > 0) {
+        grow(inode.durable, begin, true);
         Inode::apply(inode.durable,
-                     {.offset = begin,
-                      .bytes = change.bytes.substr(begin - change.offset, sector_end - begin)});
+                     {.offset = begin, .bytes = change.bytes.substr(begin - change.offset, size)});
       }
       begin = sector_end;
     }
   }
 
-  void crash_names(std::vector<NameChange>& changes) {
-    const auto survival = static_cast<Survival>(rng.below(4));
-    size_t count = changes.size();
-    if (survival == Survival::None) count = 0;
-    if (survival == Survival::Prefix) count = rng.below(count + 1);
-    for (size_t i = 0; i < count; ++i) {
-      if (survival == Survival::Any && rng.below(2) == 0) continue;
-      apply(durable, changes[i]);
+  void crash_folder(Inode& folder) {
+    if (!folder.unsynced_names.empty()) {
+      const auto survival = static_cast<Survival>(rng.below(4));
+      size_t count = folder.unsynced_names.size();
+      if (survival == Survival::None) count = 0;
+      if (survival == Survival::Prefix) count = rng.below(count + 1);
+      for (size_t i = 0; i < count; ++i) {
+        if (survival == Survival::Any && rng.below(2) == 0) continue;
+        Inode::apply(folder.durable_names, folder.unsynced_names[i]);
+      }
+      folder.unsynced_names.clear();
+    }
+    folder.names = folder.durable_names;
+    for (auto& [name, inode] : folder.names) {
+      inode->is_folder ? crash_folder(*inode) : crash_file(*inode);
     }
   }
 };
@@ -192,45 +326,52 @@ class SimFileSystem::SimFile final : public File {
         inode_(std::move(inode)),
         path_(std::move(path)),
         writable_(writable),
-        life_(state_->life) {}
+        life_(state_->life) {
+    ++state_->open_files;
+  }
+  ~SimFile() override {
+    const std::lock_guard lock(state_->mutex);
+    if (life_ == state_->life) --state_->open_files;
+  }
 
   Result<void> write_at(uint64_t offset, std::string_view bytes) override {
     const std::lock_guard lock(state_->mutex);
-    TRY(usable_for_writing("write"));
-    const bool faulty = TRY(state_->fault_point("write", path_));
+    TRY(usable_for_writing(SimOperation::Write));
+    const bool faulty = TRY(state_->fault_point(SimOperation::Write, path_));
     if (faulty) {
       bytes = bytes.substr(0, state_->rng.below(bytes.size() + 1));
     }
     const uint64_t end = offset + bytes.size();
     const uint64_t growth = end > inode_->cached.size() ? end - inode_->cached.size() : 0;
-    if (!faulty && growth > 0) TRY(has_space("write", growth));
+    if (!faulty && growth > 0) TRY(state_->has_space(SimOperation::Write, path_, growth));
     inode_->change({.offset = offset, .bytes = std::string(bytes)});
-    if (faulty) return State::io_error("write", path_);
+    if (faulty) return State::io_error(SimOperation::Write, path_);
     return {};
   }
 
   Result<std::string> read_at(uint64_t offset, size_t size) const override {
     const std::lock_guard lock(state_->mutex);
     TRY(usable());
+    TRY(state_->plain_fault_point(SimOperation::Read, path_));
     if (offset >= inode_->cached.size()) return std::string();
     return inode_->cached.substr(offset, size);
   }
 
   Result<void> sync() override {
     const std::lock_guard lock(state_->mutex);
-    TRY(usable_for_writing("fdatasync"));
-    const bool faulty = TRY(state_->fault_point("fdatasync", path_));
+    TRY(usable_for_writing(SimOperation::Sync));
+    const bool faulty = TRY(state_->fault_point(SimOperation::Sync, path_));
     if (faulty) {
       // The kernel marks the pages clean after an error: they are never written.
       if (!state_->power_lost) inode_->unsynced.clear();
-      return State::io_error("fdatasync", path_);
+      return State::io_error(SimOperation::Sync, path_);
     }
     ++state_->syncs;
     if (!state_->options.ignore_sync) inode_->sync();
     return {};
   }
 
-  Result<void> truncate(uint64_t size) override { return resize("truncate", size); }
+  Result<void> truncate(uint64_t size) override { return resize(size); }
 
   Result<uint64_t> size() const override {
     const std::lock_guard lock(state_->mutex);
@@ -243,7 +384,7 @@ class SimFileSystem::SimFile final : public File {
       const std::lock_guard lock(state_->mutex);
       if (size <= inode_->cached.size()) size = inode_->cached.size();
     }
-    return resize("allocate", size);
+    return resize(size);
   }
 
  private:
@@ -255,24 +396,20 @@ class SimFileSystem::SimFile final : public File {
     return {};
   }
 
-  Result<void> usable_for_writing(std::string_view operation) const {
+  Result<void> usable_for_writing(SimOperation operation) const {
     TRY(usable());
-    if (!writable_) return fail(ErrorCode::Io, "{} {}: opened for reading", operation, path_);
-    return {};
+    if (writable_) return {};
+    return fail(ErrorCode::Io, "{} {}: opened for reading", sim_operation_name(operation), path_);
   }
 
-  Result<void> has_space(std::string_view operation, uint64_t growth) const {
-    if (state_->used() + growth <= state_->options.capacity_bytes) return {};
-    return fail(ErrorCode::LimitExceeded, "{} {}: No space left on device (simulated)", operation,
-                path_);
-  }
-
-  Result<void> resize(std::string_view operation, uint64_t size) {
+  Result<void> resize(uint64_t size) {
     const std::lock_guard lock(state_->mutex);
-    TRY(usable_for_writing(operation));
-    TRY(state_->plain_fault_point(operation, path_));
+    TRY(usable_for_writing(SimOperation::Resize));
+    TRY(state_->plain_fault_point(SimOperation::Resize, path_));
     if (size == inode_->cached.size()) return {};
-    if (size > inode_->cached.size()) TRY(has_space(operation, size - inode_->cached.size()));
+    if (size > inode_->cached.size()) {
+      TRY(state_->has_space(SimOperation::Resize, path_, size - inode_->cached.size()));
+    }
     inode_->change({.offset = size, .bytes = {}, .is_resize = true});
     return {};
   }
@@ -305,8 +442,10 @@ SimFileSystem::~SimFileSystem() = default;
 Result<std::unique_ptr<File>> SimFileSystem::open(const std::string& path, OpenMode mode) {
   const std::lock_guard lock(state_->mutex);
   TRY(state_->alive(path));
-  const auto found = state_->cached.find(path);
-  std::shared_ptr<Inode> inode = found == state_->cached.end() ? nullptr : found->second;
+  std::shared_ptr<Inode> inode = state_->find(path);
+  if (inode != nullptr && inode->is_folder) {
+    return fail(ErrorCode::Io, "open {}: Is a directory", path);
+  }
   const bool creates = mode == OpenMode::CreateNew || mode == OpenMode::CreateOrTruncate;
   if (mode == OpenMode::CreateNew && inode != nullptr) {
     return fail(ErrorCode::Conflict, "create {}: File exists", path);
@@ -315,13 +454,14 @@ Result<std::unique_ptr<File>> SimFileSystem::open(const std::string& path, OpenM
     return fail(ErrorCode::NotFound, "open {}: No such file or directory", path);
   }
   if (creates) {
-    if (!state_->folders.contains(parent_of(path))) {
+    const std::shared_ptr<Inode> folder = state_->find_folder(parent_of(path));
+    if (folder == nullptr) {
       return fail(ErrorCode::NotFound, "create {}: No such file or directory", path);
     }
-    TRY(state_->plain_fault_point("create", path));
+    TRY(state_->plain_fault_point(SimOperation::Create, path));
     if (inode == nullptr) {
-      inode = std::make_shared<Inode>();
-      state_->change_name({.erased = {}, .name = path, .inode = inode});
+      inode = std::make_shared<Inode>(false);
+      folder->change_name({.erased = {}, .name = std::string(last_part(path)), .inode = inode});
     } else {
       inode->change({.offset = 0, .bytes = {}, .is_resize = true});
     }
@@ -332,112 +472,121 @@ Result<std::unique_ptr<File>> SimFileSystem::open(const std::string& path, OpenM
 Result<std::vector<std::string>> SimFileSystem::list(const std::string& dir) {
   const std::lock_guard lock(state_->mutex);
   TRY(state_->alive(dir));
-  if (!state_->folders.contains(dir)) {
+  const std::shared_ptr<Inode> folder = state_->find_folder(dir);
+  if (folder == nullptr) {
     return fail(ErrorCode::NotFound, "list {}: No such file or directory", dir);
   }
-  std::set<std::string> names;
-  const std::string prefix = dir + "/";
-  const auto add = [&](const std::string& path) {
-    if (path.size() > prefix.size() && path.starts_with(prefix)) {
-      const std::string name = path.substr(prefix.size());
-      if (name.find('/') == std::string::npos) names.insert(name);
-    }
-  };
-  for (const auto& [path, inode] : state_->cached) add(path);
-  for (const std::string& folder : state_->folders) add(folder);
-  return std::vector<std::string>(names.begin(), names.end());
+  TRY(state_->plain_fault_point(SimOperation::Read, dir));
+  std::vector<std::string> names;
+  for (const auto& [name, inode] : folder->names) names.push_back(name);
+  return names;
 }
 
 Result<void> SimFileSystem::create_dirs(const std::string& dir) {
   const std::lock_guard lock(state_->mutex);
   TRY(state_->alive(dir));
-  if (state_->folders.contains(dir)) return {};
-  TRY(state_->plain_fault_point("create folder", dir));
-  for (size_t end = dir.find('/', 1);; end = dir.find('/', end + 1)) {
-    const std::string prefix = dir.substr(0, end);
-    if (state_->cached.contains(prefix)) {
-      return fail(ErrorCode::Conflict, "create folder {}: a file of that name exists", prefix);
+  if (state_->find_folder(dir) != nullptr) return {};
+  TRY(state_->plain_fault_point(SimOperation::CreateDir, dir));
+  std::string_view rest = dir;
+  std::shared_ptr<Inode> at = state_->root;
+  for (std::string_view part = next_part(rest); !part.empty(); part = next_part(rest)) {
+    if (!at->names.contains(part)) at->add_folder(part);
+    at = at->names.find(part)->second;
+    if (!at->is_folder) {
+      return fail(ErrorCode::Conflict, "create folder {}: a file of that name exists",
+                  dir.substr(0, dir.size() - rest.size()));
     }
-    state_->folders.insert(prefix);
-    if (end == std::string::npos) return {};
   }
+  return {};
 }
 
-// Renaming a folder, or across folders, is not simulated: nothing durable needs it.
+// Renaming across folders is not simulated: nothing durable needs it.
 Result<void> SimFileSystem::rename(const std::string& from, const std::string& to) {
   const std::lock_guard lock(state_->mutex);
   TRY(state_->alive(from));
-  const auto found = state_->cached.find(from);
-  if (found == state_->cached.end()) {
+  const std::shared_ptr<Inode> inode = state_->find(from);
+  if (inode == nullptr) {
     return fail(ErrorCode::NotFound, "rename {} to {}: No such file or directory", from, to);
   }
-  ENSURE(parent_of(from) == parent_of(to));
-  TRY(state_->plain_fault_point("rename", to));
-  state_->change_name({.erased = from, .name = to, .inode = found->second});
+  const std::shared_ptr<Inode> folder = state_->find_folder(parent_of(from));
+  ENSURE(folder == state_->find_folder(parent_of(to)));
+  const std::shared_ptr<Inode> replaced = state_->find(to);
+  if (replaced != nullptr && replaced->is_folder && !replaced->names.empty()) {
+    return fail(ErrorCode::Conflict, "rename {} to {}: Directory not empty", from, to);
+  }
+  TRY(state_->plain_fault_point(SimOperation::Rename, to));
+  if (replaced != nullptr) state_->recycle(*replaced);
+  folder->change_name(
+      {.erased = std::string(last_part(from)), .name = std::string(last_part(to)), .inode = inode});
   return {};
 }
 
 Result<void> SimFileSystem::link(const std::string& from, const std::string& to) {
   const std::lock_guard lock(state_->mutex);
   TRY(state_->alive(from));
-  const auto found = state_->cached.find(from);
-  if (found == state_->cached.end() || !state_->folders.contains(parent_of(to))) {
+  const std::shared_ptr<Inode> inode = state_->find(from);
+  const std::shared_ptr<Inode> folder = state_->find_folder(parent_of(to));
+  if (inode == nullptr || inode->is_folder || folder == nullptr) {
     return fail(ErrorCode::NotFound, "link {} to {}: No such file or directory", from, to);
   }
-  if (state_->cached.contains(to)) {
+  if (state_->find(to) != nullptr) {
     return fail(ErrorCode::Conflict, "link {} to {}: File exists", from, to);
   }
-  TRY(state_->plain_fault_point("link", to));
-  state_->change_name({.erased = {}, .name = to, .inode = found->second});
+  TRY(state_->plain_fault_point(SimOperation::Link, to));
+  folder->change_name({.erased = {}, .name = std::string(last_part(to)), .inode = inode});
   return {};
 }
 
 Result<void> SimFileSystem::remove(const std::string& path) {
   const std::lock_guard lock(state_->mutex);
   TRY(state_->alive(path));
-  if (!state_->cached.contains(path)) {
-    return fail(ErrorCode::NotFound, "remove {}: No such file or directory", path);
+  const std::shared_ptr<Inode> inode = state_->find(path);
+  if (inode == nullptr || inode->is_folder) {
+    return fail(ErrorCode::NotFound, "remove {}: No such file", path);
   }
-  TRY(state_->plain_fault_point("remove", path));
-  state_->change_name({.erased = path, .name = {}, .inode = nullptr});
+  TRY(state_->plain_fault_point(SimOperation::Remove, path));
+  state_->recycle(*inode);
+  state_->find_folder(parent_of(path))
+      ->change_name({.erased = std::string(last_part(path)), .name = {}, .inode = nullptr});
   return {};
 }
 
 Result<void> SimFileSystem::remove_all(const std::string& path) {
   const std::lock_guard lock(state_->mutex);
   TRY(state_->alive(path));
-  TRY(state_->plain_fault_point("remove", path));
-  std::vector<std::string> gone;
-  for (const auto& [name, inode] : state_->cached) {
-    if (name == path || name.starts_with(path + "/")) gone.push_back(name);
-  }
-  for (const std::string& name : gone) {
-    state_->change_name({.erased = name, .name = {}, .inode = nullptr});
-  }
-  std::erase_if(state_->folders, [&](const std::string& folder) {
-    return folder == path || folder.starts_with(path + "/");
-  });
+  const std::shared_ptr<Inode> inode = state_->find(path);
+  if (inode == nullptr) return {};
+  TRY(state_->plain_fault_point(SimOperation::Remove, path));
+  const std::function<void(Inode&)> empty = [&](Inode& folder) {
+    while (!folder.names.empty()) {
+      const auto& [name, child] = *folder.names.begin();
+      if (child->is_folder) empty(*child);
+      state_->recycle(*child);
+      folder.change_name({.erased = std::string(name), .name = {}, .inode = nullptr});
+    }
+  };
+  if (inode->is_folder) empty(*inode);
+  state_->recycle(*inode);
+  state_->find_folder(parent_of(path))
+      ->change_name({.erased = std::string(last_part(path)), .name = {}, .inode = nullptr});
   return {};
 }
 
 Result<void> SimFileSystem::sync_dir(const std::string& dir) {
   const std::lock_guard lock(state_->mutex);
   TRY(state_->alive(dir));
-  if (!state_->folders.contains(dir)) {
+  const std::shared_ptr<Inode> folder = state_->find_folder(dir);
+  if (folder == nullptr) {
     return fail(ErrorCode::NotFound, "open folder {}: No such file or directory", dir);
   }
-  TRY(state_->plain_fault_point("fsync folder", dir));
-  if (state_->options.ignore_sync_dir) return {};
-  for (const State::NameChange& change : state_->unsynced[dir]) {
-    State::apply(state_->durable, change);
-  }
-  state_->unsynced.erase(dir);
+  TRY(state_->plain_fault_point(SimOperation::SyncDir, dir));
+  if (!state_->options.ignore_sync_dir) folder->sync_names();
   return {};
 }
 
 bool SimFileSystem::exists(const std::string& path) {
   const std::lock_guard lock(state_->mutex);
-  return state_->cached.contains(path) || state_->folders.contains(path);
+  return state_->find(path) != nullptr;
 }
 
 Result<std::unique_ptr<FileLock>> SimFileSystem::lock(const std::string& path) {
@@ -453,16 +602,16 @@ Result<DiskSpace> SimFileSystem::disk_space(const std::string& path) {
   const std::lock_guard lock(state_->mutex);
   TRY(state_->alive(path));
   const uint64_t total = state_->options.capacity_bytes;
+  if (state_->suspended || total == UINT64_MAX) {
+    return DiskSpace{.total_bytes = UINT64_MAX, .available_bytes = UINT64_MAX};
+  }
   const uint64_t used = state_->used();
   return DiskSpace{.total_bytes = total, .available_bytes = total > used ? total - used : 0};
 }
 
 void SimFileSystem::crash() {
   const std::lock_guard lock(state_->mutex);
-  for (auto& [dir, changes] : state_->unsynced) state_->crash_names(changes);
-  state_->unsynced.clear();
-  state_->cached = state_->durable;
-  for (auto& [path, inode] : state_->cached) state_->crash_file(*inode);
+  state_->crash_folder(*state_->root);
   state_->begin_life();
 }
 
@@ -476,9 +625,25 @@ void SimFileSystem::fail_at(uint64_t fault_point, SimFault fault) {
   state_->fault = {fault_point, fault};
 }
 
+void SimFileSystem::fail_when(SimFaultRule rule) {
+  const std::lock_guard lock(state_->mutex);
+  state_->rules.push_back(std::move(rule));
+}
+
 void SimFileSystem::clear_fault() {
   const std::lock_guard lock(state_->mutex);
   state_->fault.reset();
+  state_->rules.clear();
+}
+
+void SimFileSystem::suspend_faults(bool suspended) {
+  const std::lock_guard lock(state_->mutex);
+  state_->suspended = suspended;
+}
+
+bool SimFileSystem::has_power() const {
+  const std::lock_guard lock(state_->mutex);
+  return !state_->power_lost;
 }
 
 uint64_t SimFileSystem::fault_points() const {
@@ -486,14 +651,61 @@ uint64_t SimFileSystem::fault_points() const {
   return state_->fault_points;
 }
 
+void SimFileSystem::on_fault(FaultObserver observer) {
+  const std::lock_guard lock(state_->mutex);
+  state_->fault_observer = std::move(observer);
+}
+
+void SimFileSystem::on_operation(OperationObserver observer) {
+  const std::lock_guard lock(state_->mutex);
+  state_->operation_observer = std::move(observer);
+}
+
 void SimFileSystem::set_capacity(uint64_t bytes) {
   const std::lock_guard lock(state_->mutex);
   state_->options.capacity_bytes = bytes;
 }
 
+uint64_t SimFileSystem::used_bytes() const {
+  const std::lock_guard lock(state_->mutex);
+  return state_->used();
+}
+
 uint64_t SimFileSystem::sync_count() const {
   const std::lock_guard lock(state_->mutex);
   return state_->syncs;
+}
+
+size_t SimFileSystem::open_files() const {
+  const std::lock_guard lock(state_->mutex);
+  return state_->open_files;
+}
+
+std::vector<std::string> SimFileSystem::all_files() const {
+  const std::lock_guard lock(state_->mutex);
+  std::vector<std::string> paths;
+  const std::function<void(const Inode&, const std::string&)> add = [&](const Inode& folder,
+                                                                        const std::string& prefix) {
+    for (const auto& [name, inode] : folder.names) {
+      if (inode->is_folder) {
+        add(*inode, prefix + name + "/");
+      } else {
+        paths.push_back(prefix + name);
+      }
+    }
+  };
+  add(*state_->root, "");
+  std::sort(paths.begin(), paths.end());
+  return paths;
+}
+
+void SimFileSystem::damage(const std::string& path,
+                           const std::function<void(std::string&)>& change) {
+  const std::lock_guard lock(state_->mutex);
+  const std::shared_ptr<Inode> inode = state_->find(path);
+  ENSURE(inode != nullptr && !inode->is_folder);
+  change(inode->durable);
+  change(inode->cached);
 }
 
 }  // namespace core::testing

@@ -1,10 +1,12 @@
 // A file system in memory that can lose power, fill up and fail, deterministically.
 //
 // Every file keeps two contents: what a read sees (the page cache) and what is on the
-// platter (bytes before the last sync). Every folder keeps the name changes since its
-// last sync_dir(). crash() throws the cache away: unsynced writes survive whole, in
-// part (512-byte sectors, any subset) or not at all, and so do unsynced names, as the
-// seed decides. Handles from before the crash are dead.
+// platter (bytes before the last sync). Every folder does the same with its names, which
+// sync_dir() makes durable. crash() throws the cache away. As the seed decides, of the
+// unsynced writes of a file all survive, or the first ones, or any sectors of any of them,
+// or none; space that was allocated and not synced may show bytes of removed files; names
+// survive in any selection, and independently of the bytes they name: a rename may be
+// durable before the data is. Handles from before the crash are dead.
 
 #pragma once
 
@@ -12,22 +14,49 @@
 #include "core/rng.h"
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace core::testing {
 
-enum class SimFault {
+enum class SimFault : uint8_t {
   NoSpace,    // ENOSPC; the operation has no effect
   Io,         // EIO; a write may have happened in part, a failed sync keeps nothing:
               // as on Linux, a later sync of the same file does not cover those bytes
   PowerLoss,  // this operation and all after it fail until crash() is called
+};
+inline constexpr size_t kSimFaultCount = 3;
+std::string_view sim_fault_name(SimFault fault);
+
+// What can go wrong. All but Read change something and are counted as fault points.
+enum class SimOperation : uint8_t {
+  Create,
+  Write,
+  Sync,
+  Resize,  // truncate and allocate
+  Rename,
+  Link,
+  Remove,
+  CreateDir,
+  SyncDir,
+  Read,  // of a file's bytes, or of a folder's names
+};
+inline constexpr size_t kSimOperationCount = 10;
+std::string_view sim_operation_name(SimOperation operation);
+
+// Goes off at the first operation that fits after `skip` others that did.
+struct SimFaultRule {
+  SimFault fault = SimFault::Io;
+  std::optional<SimOperation> operation;  // without one: all that change something
+  std::string path_contains;
+  uint64_t skip = 0;
+  bool lasts = false;  // goes off again and again, until clear_fault()
 };
 
 struct SimOptions {
@@ -65,10 +94,27 @@ class SimFileSystem final : public FileSystem {
   // Operations that change something are fault points, counted from 0 in the order they
   // happen. Sets what goes wrong at one of them; replaces an earlier setting.
   void fail_at(uint64_t fault_point, SimFault fault);
-  void clear_fault();
+  void fail_when(SimFaultRule rule);
+  void clear_fault();  // also those of fail_at()
+  // No fault goes off and no space is missing while it is on. Power stays lost.
+  void suspend_faults(bool suspended);
+  bool has_power() const;
   uint64_t fault_points() const;
+  // Called at every fault that goes off, also when the capacity is used up.
+  using FaultObserver = std::function<void(SimOperation, const std::string& path, SimFault)>;
+  void on_fault(FaultObserver observer);
+  // Called with every operation that changes something; for counting and for traces.
+  using OperationObserver = std::function<void(SimOperation, const std::string& path)>;
+  void on_operation(OperationObserver observer);
+
   void set_capacity(uint64_t bytes);
+  uint64_t used_bytes() const;
   uint64_t sync_count() const;  // of files, successful
+  size_t open_files() const;    // handles of this life
+  // All files, by path, sorted.
+  std::vector<std::string> all_files() const;
+  // Changes bytes behind everybody's back, on the platter and in the cache.
+  void damage(const std::string& path, const std::function<void(std::string&)>& change);
 
  private:
   struct Inode;
