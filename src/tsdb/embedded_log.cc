@@ -189,6 +189,14 @@ Result<void> EmbeddedLog::find_segments() {
     }
   }
   damaged_files().set(kept_aside);
+  // On the disk a spare may still have the name of a segment, if the process was killed in
+  // between: what is written to it now would be found there after a loss of power.
+  if (!spares_.empty() && !PETREL_MUTATED("log-spares-no-dir-sync")) {
+    if (const Result<void> synced = files_.sync_dir(options_.dir); !synced) {
+      core::log_warn("log", "spare segments not usable", {{"error", synced.error().message}});
+      spares_.clear();
+    }
+  }
   return {};
 }
 
