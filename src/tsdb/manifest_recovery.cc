@@ -42,10 +42,12 @@ std::optional<uint64_t> block_number(std::string_view name) {
   return parse_number(name.substr(0, name.size() - kBlockSuffix.size()));
 }
 
-std::vector<std::string> names_in(core::FileSystem& files, const std::string& dir) {
+// None of a folder that is not there yet. One that cannot be read is not an empty one: its
+// blocks would be taken for left-overs.
+Result<std::vector<std::string>> names_in(core::FileSystem& files, const std::string& dir) {
   Result<std::vector<std::string>> names = files.list(dir);
-  if (!names) return {};  // not there yet
-  return *std::move(names);
+  if (!names && names.error().code == ErrorCode::NotFound) return std::vector<std::string>();
+  return names;
 }
 
 // A block as its file tells it.
@@ -116,8 +118,8 @@ class Recovery {
  private:
   // Nothing when there is none or it is damaged; fails for a version of the future.
   Result<std::optional<Manifest>> read(const std::string& path);
-  void adopt_blocks();
-  void find_snapshot();
+  void adopt_blocks(const std::vector<std::string>& names);
+  void find_snapshot(const std::vector<std::string>& names);
   void keep_aside(const std::string& path, std::string_view suffix);
   void problem(std::string text);
 
@@ -165,8 +167,8 @@ Result<RecoveredManifest> Recovery::run() {
   }
   const bool was_there = !out_.problems.empty();
   std::optional<Manifest> copy = TRY(read(Manifest::copy_path_in(data_dir_)));
-  const std::vector<std::string> blocks = names_in(files_, data_dir_ + "/blocks");
-  const std::vector<std::string> others = names_in(files_, data_dir_);
+  const std::vector<std::string> blocks = TRY(names_in(files_, data_dir_ + "/blocks"));
+  const std::vector<std::string> others = TRY(names_in(files_, data_dir_));
   const bool has_blocks = std::any_of(blocks.begin(), blocks.end(),
                                       [](const auto& name) { return block_number(name); });
   const bool has_snapshot = std::any_of(others.begin(), others.end(), [](const auto& name) {
@@ -183,17 +185,17 @@ Result<RecoveredManifest> Recovery::run() {
   out_.is_original = false;
   recoveries().add();
   if (copy) out_.manifest = *std::move(copy);
-  adopt_blocks();
-  find_snapshot();
+  adopt_blocks(blocks);
+  find_snapshot(others);
   return std::move(out_);
 }
 
-void Recovery::adopt_blocks() {
+void Recovery::adopt_blocks(const std::vector<std::string>& names) {
   Manifest& manifest = out_.manifest;
   const std::string dir = data_dir_ + "/blocks";
   std::vector<Described> found;
   std::set<uint64_t> replaced;
-  for (const std::string& name : names_in(files_, dir)) {
+  for (const std::string& name : names) {
     const std::optional<uint64_t> number = block_number(name);
     if (!number) continue;
     manifest.next_number = std::max(manifest.next_number, *number + 1);
@@ -228,8 +230,8 @@ void Recovery::adopt_blocks() {
 }
 
 // The newest one: the log may have been cut to it.
-void Recovery::find_snapshot() {
-  for (const std::string& name : names_in(files_, data_dir_)) {
+void Recovery::find_snapshot(const std::vector<std::string>& names) {
+  for (const std::string& name : names) {
     if (!name.starts_with(kSnapshotPrefix)) continue;
     const auto number = parse_number(std::string_view(name).substr(kSnapshotPrefix.size()));
     if (!number) continue;
