@@ -1,6 +1,7 @@
 #include "tsdb/engine.h"
 
 #include "core/log.h"
+#include "core/mutation.h"
 #include "tsdb/block.h"
 #include "tsdb/engine_impl.h"
 
@@ -155,7 +156,10 @@ Result<std::unique_ptr<Engine>> Engine::create(EngineOptions options, EngineDeps
   TRY(impl->files.create_dirs(impl->blocks_dir()));
   // A manifest that was renamed but not synced before a kill can be read now and be gone
   // after a power failure: what it replaced must not be removed yet.
-  Result<void> cleaned = impl->files.sync_dir(impl->options.data_dir);
+  Result<void> cleaned;
+  if (!PETREL_MUTATED("start-no-dir-sync")) {
+    cleaned = impl->files.sync_dir(impl->options.data_dir);
+  }
   // What a recovered manifest does not name was kept aside; nothing else goes.
   if (cleaned && !impl->is_manifest_recovered) cleaned = impl->remove_leftovers();
   if (cleaned) cleaned = impl->remove_unfinished_snapshots();

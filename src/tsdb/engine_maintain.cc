@@ -6,6 +6,7 @@
 // behind without a manifest entry is removed at the next start.
 
 #include "core/log.h"
+#include "core/mutation.h"
 #include "tsdb/block.h"
 #include "tsdb/block_writer.h"
 #include "tsdb/engine_impl.h"
@@ -326,8 +327,11 @@ Result<void> Engine::Impl::publish_flushed(MaintainReport& report) {
   for (Tenant* tenant : all_tenants()) needed = std::min(needed, tenant->head.applied_to(log));
   const uint64_t snapshot = TRY(write_snapshot());
   // Names have to be durable before the manifest that uses them is.
-  Result<void> named = files.sync_dir(blocks_dir());
-  if (named) named = files.sync_dir(options.data_dir);
+  Result<void> named;
+  if (!PETREL_MUTATED("flush-no-blocks-dir-sync")) named = files.sync_dir(blocks_dir());
+  if (named && !PETREL_MUTATED("flush-no-data-dir-sync")) {
+    named = files.sync_dir(options.data_dir);
+  }
   if (!named) {
     drop_file(snapshot_path(snapshot));
     return named;
@@ -336,16 +340,22 @@ Result<void> Engine::Impl::publish_flushed(MaintainReport& report) {
   // The one before stays for a start that finds this one damaged.
   const std::string superfluous = manifest.snapshot_number == 0 ? "" : older_snapshot();
   Manifest next = manifest;
-  next.next_series_id = next_series_id;
+  if (!PETREL_MUTATED("flush-forgets-series-id")) next.next_series_id = next_series_id;
   next.snapshot_number = snapshot;
+  const bool forgets_position = PETREL_MUTATED("flush-forgets-position");
   for (const Flush& one : flushes) {
+    if (forgets_position) continue;
     next.closed[one.tenant->head.tenant()] = {.before_ms = one.head.to_ms,
                                               .log_before = one.head.log_before};
   }
   for (const Flushed& one : flushed) next.blocks.push_back(one.meta);
+  if (PETREL_MUTATED("flush-cuts-log-before-publish")) (void)log.truncate_before(needed);
+  if (PETREL_MUTATED("flush-hides-before-publish")) {
+    for (const Flush& one : flushes) one.tenant->head.end_flush(one.head);
+  }
   bool may_be_stored = false;
   if (Result<void> stored = store_manifest(std::move(next), &may_be_stored); !stored) {
-    if (!may_be_stored) {
+    if (!may_be_stored || PETREL_MUTATED("flush-removes-doubtful-files")) {
       drop_file(snapshot_path(snapshot));
       return stored;
     }

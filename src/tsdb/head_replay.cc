@@ -1,5 +1,6 @@
 // What a start brings back into the head: the series snapshot, then the log.
 
+#include "core/mutation.h"
 #include "tsdb/head.h"
 
 #include <algorithm>
@@ -37,8 +38,11 @@ void Head::restore_exemplar(std::string_view labels, const model::Exemplar& exem
 
 // Whether a sample of the log is not in blocks already and was not deleted.
 bool Head::replays(SeriesRef ref, int64_t time_ms, LogPosition position) {
-  if (time_ms < closed_before_ms_ && position < closed_log_before_) return false;
-  if (deleted_.empty()) return true;
+  const bool ignores_position = PETREL_MUTATED("replay-ignores-position");
+  if (time_ms < closed_before_ms_ && (position < closed_log_before_ || ignores_position)) {
+    return PETREL_MUTATED("replay-ignores-closed");
+  }
+  if (deleted_.empty() || PETREL_MUTATED("replay-ignores-tombstones")) return true;
   if (deleted_of_.size() <= ref) deleted_of_.resize(series_.next());
   std::optional<std::vector<uint32_t>>& deleted = deleted_of_[ref];
   if (!deleted) {
@@ -100,7 +104,10 @@ uint64_t Head::replay(LogPosition position, const LogBatch& batch) {
       const Series& series = series_.at(refs_[i]);
       const bool is_late =
           given.timestamp_ms <= series.last_time_ms && given.timestamp_ms >= closed;
-      if (is_late && find_float(series, given.timestamp_ms)) continue;
+      if (is_late && find_float(series, given.timestamp_ms) &&
+          !PETREL_MUTATED("replay-keeps-duplicates")) {
+        continue;
+      }
       kept.samples.push_back(given);
     }
     for (; histogram < one.histograms_end; ++histogram) {
