@@ -3,6 +3,7 @@
 A gate is a function that returns its rows; adding one is a function and a line in GATES.
 """
 
+import concurrent.futures
 import dataclasses
 import os
 import pathlib
@@ -134,6 +135,106 @@ def storage_model() -> list[Row]:
                 f"{variables} {' '.join(command)}", passed)]
 
 
+# Of the crash simulator; ./test runs 2,000.
+CRASH_SEEDS = int(os.environ.get("PETREL_CRASH_SEEDS", "100000"))
+
+
+def crash() -> list[Row]:
+    """The storage engine on a simulated disk, with all that can go wrong there."""
+    subprocess.run(["cmake", "--preset", "release"], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(["ninja", "-C", "build/release", "crash_simulation"], cwd=ROOT, check=True)
+    program = "build/release/src/tsdb/crash_simulation"
+    arguments = ["--seeds", str(CRASH_SEEDS), "--jobs", str(os.cpu_count() or 1), "--check-gaps"]
+    outcome = subprocess.run([program, *arguments], cwd=ROOT, check=False, stdout=subprocess.PIPE, text=True)
+    print(outcome.stdout, end="", flush=True)
+    lines = outcome.stdout.splitlines() or ["no output"]
+    broken = [line for line in lines if line.startswith("FAILED")]
+    gaps = [line for line in lines if line.startswith("never met")]
+    ran = re.search(r"^(\d+) seeds in .*$", outcome.stdout, re.MULTILINE)
+    command = " ".join([program, *arguments])
+    kept = broken[0] if broken else f"none broken, {ran.group(0)}" if ran else f"exit status {outcome.returncode}"
+    faults = re.search(r"^\d+ faults met$", outcome.stdout, re.MULTILINE)
+    return [Row("promises of the storage engine after simulated crashes", f"none broken in {CRASH_SEEDS} seeds", kept, command,
+                outcome.returncode in (0, 3) and not broken and ran is not None and int(ran.group(1)) == CRASH_SEEDS),
+            Row("faults met, by operation, file and kind", "every one on the list",
+                f"{faults.group(0)}, {len(gaps)} places missing" if faults else "did not end", command, outcome.returncode == 0)]
+
+
+# Seeds within which every mutation has to be noticed, and how long they may take.
+MUTATION_SEEDS = 2000
+MUTATION_SECONDS_MAX = 900
+
+
+@dataclasses.dataclass
+class Mutation:
+    name: str
+    file: str
+    why: str
+
+
+def switched_mutations() -> dict[str, list[str]]:
+    """The mutations in the source: where each is switched."""
+    places: dict[str, list[str]] = {}
+    for path in sorted((ROOT / "src").rglob("*")):
+        if path.suffix not in (".cc", ".h") or path.name == "mutation.h":
+            continue
+        for name in re.findall(r'PETREL_MUTATED\("([^"]+)"\)', path.read_text()):
+            places.setdefault(name, []).append(str(path.relative_to(ROOT)))
+    return places
+
+
+def misplaced_mutations(listed: list[Mutation]) -> list[str]:
+    switched = switched_mutations()
+    wrong = [f"{one.name}: listed for {one.file}, switched in {', '.join(sorted(set(switched.get(one.name, ['no file']))))}"
+             for one in listed if set(switched.get(one.name, [])) != {one.file}]
+    names = {one.name for one in listed}
+    return wrong + [f"{name}: not listed" for name in switched if name not in names]
+
+
+def run_mutation(program: str, one: Mutation) -> tuple[Mutation, bool, str]:
+    started = time.monotonic()
+    try:
+        outcome = subprocess.run([program, "--mutation", one.name, "--seeds", str(MUTATION_SEEDS)], cwd=ROOT, check=False,
+                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
+                                 timeout=MUTATION_SECONDS_MAX)
+    except subprocess.TimeoutExpired:
+        return one, False, f"not noticed in {MUTATION_SECONDS_MAX} s"
+    seconds = time.monotonic() - started
+    found = re.search(r"^FAILED: seed (\d+): (.*)$", outcome.stdout, re.MULTILINE)
+    if found:
+        return one, True, f"seed {found.group(1)} ({seconds:.0f} s): {found.group(2)}"
+    # A check of our own that ends the process notices it as well.
+    ended = re.search(r"^ended by signal \d+ in seed (\d+)$", outcome.stdout, re.MULTILINE)
+    if ended and outcome.returncode < 0:
+        return one, True, f"seed {ended.group(1)} ({seconds:.0f} s): the process ended itself"
+    return one, False, f"not noticed in {MUTATION_SEEDS} seeds ({seconds:.0f} s)" if outcome.returncode == 0 else (
+        f"exit status {outcome.returncode}")
+
+
+def mutations() -> list[Row]:
+    """Faults built into the engine one by one: the crash simulator has to notice each."""
+    subprocess.run(["cmake", "--preset", "mutations"], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(["ninja", "-C", "build/mutations", "crash_simulation"], cwd=ROOT, check=True)
+    program = "build/mutations/src/tsdb/crash_simulation"
+    listing = subprocess.run([program, "--list-mutations"], cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
+    listed = [Mutation(*line.split("\t")) for line in listing.splitlines()]
+    wrong = misplaced_mutations(listed)
+    for line in wrong:
+        print(line)
+    chosen = os.environ.get("PETREL_MUTATION")
+    rows = [Row("the list of mutations is that of the source", "no difference", f"{len(wrong)} differ", "grep PETREL_MUTATED",
+                not wrong)]
+    started = time.monotonic()
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1) as workers:
+        todo = [one for one in listed if chosen in (None, one.name)]
+        for done, (one, noticed, how) in enumerate(workers.map(lambda one: run_mutation(program, one), todo), 1):
+            left = (time.monotonic() - started) / done * (len(todo) - done)
+            print(f"{done} of {len(todo)}, {left:.0f} s left: {one.name} ({one.why}): {how}", flush=True)
+            rows.append(Row(one.name, f"noticed within {MUTATION_SEEDS} seeds", how[:100],
+                            f"{program} --mutation {one.name} --seeds {MUTATION_SEEDS}", noticed))
+    return rows
+
+
 BUILD_SECONDS_MAX = 10 * 60
 TEST_SECONDS_MAX = 25 * 60
 SECOND_START_MS_MAX = 2000
@@ -227,6 +328,8 @@ GATES = {
     "conformance": Gate(conformance, "configuration, relabelling and scrapes beside current peers (about 14 min)"),
     "durability": Gate(durability, f"{KILLS} kills under load (about 20 min)"),
     "storage-model": Gate(storage_model, f"{MODEL_SEEDS} days of 2,000 series beside a plain model (about 5 min)"),
+    "crash": Gate(crash, f"{CRASH_SEEDS} seeds of the storage engine's crash simulator (about 15 min)"),
+    "mutations": Gate(mutations, "the crash simulator notices every fault built into the engine (about 10 min)"),
     "agent": Gate(agent, "the agent keeps what it collects while its receiver is away (about 13 min)"),
     "fresh": Gate(fresh, "./run and ./test on a fresh Debian 12 (about 25 min, needs root)"),
 }

@@ -1,0 +1,318 @@
+// The lives of a run: opening, faults, deaths.
+
+#include "tsdb/testing/crash_run.h"
+
+#include <algorithm>
+
+namespace tsdb::testing {
+
+using core::testing::SimFault;
+using core::testing::SimOperation;
+
+namespace {
+
+constexpr int64_t kMinute = 60'000;
+constexpr int64_t kHour = 60 * kMinute;
+
+template <typename Value, size_t kSize>
+Value pick(core::Rng& rng, const Value (&values)[kSize]) {
+  return values[rng.below(kSize)];
+}
+
+}  // namespace
+
+CrashOutcome run_crash_seed(const CrashOptions& options, CrashCoverage& coverage) {
+  return CrashRun(options, coverage).run();
+}
+
+CrashRun::CrashRun(const CrashOptions& options, CrashCoverage& coverage)
+    : options_(options),
+      coverage_(coverage),
+      rng_(options.seed * 3 + 1),
+      engine_rng_(options.seed * 3 + 2),
+      files_({.seed = options.seed * 3 + 3,
+              .ignore_sync = options.ignore_sync,
+              .ignore_sync_dir = options.ignore_sync_dir}) {
+  files_.on_operation([this](SimOperation operation, const std::string& path) {
+    coverage_.count_operation(operation, path);
+  });
+  files_.on_fault([this](SimOperation operation, const std::string& path, SimFault fault) {
+    coverage_.count_fault(operation, path, fault);
+    ++faults_;
+    if (!is_small_ || fault != SimFault::NoSpace) ++hard_faults_;
+    // What cannot be read at a start is taken for damaged, and stays so.
+    if (operation == SimOperation::Read && !path.ends_with(".block")) is_damaged_ = true;
+    trace("     ! {} at {} of {}", sim_fault_name(fault), sim_operation_name(operation), path);
+  });
+  engine_options_.data_dir = "data";
+  engine_options_.block_range_ms = 2 * kHour;
+  engine_options_.block_range_max_ms = pick(rng_, {4 * kHour, 8 * kHour, 24 * kHour});
+  engine_options_.out_of_order_window_ms =
+      pick(rng_, {10 * kMinute, kHour, kHour, 6 * kHour, 30 * kHour});
+  engine_options_.retention_ms = pick(rng_, {int64_t{0}, int64_t{0}, 7 * kHour, 30 * kHour});
+  engine_options_.block_index_cache_bytes = pick(rng_, {size_t{1}, size_t{4096}, size_t{1} << 20U});
+  model_.set_retention({.time_ms = engine_options_.retention_ms});
+  log_options_.dir = "data/wal";
+  log_options_.segment_bytes = 512ULL << rng_.below(6);
+  log_options_.pending_bytes_max = 512ULL << rng_.below(8);
+  series_count_ = 2 + rng_.below(14);
+  is_dense_ = one_in(4);
+  if (is_dense_) series_count_ = 1 + rng_.below(3);
+
+  // Not every run does everything: what is left out lets the rest go further.
+  static constexpr std::pair<Step, uint64_t> kUsual[] = {
+      {Step::Append, 48},        {Step::Resend, 6}, {Step::Maintain, 8},  {Step::FlushAll, 3},
+      {Step::Compact, 5},        {Step::Delete, 4}, {Step::Read, 5},      {Step::OpenRead, 2},
+      {Step::FinishRead, 2},     {Step::Labels, 2}, {Step::ClockJump, 1}, {Step::Future, 1},
+      {Step::Capacity, 1},       {Step::Reopen, 1}, {Step::Fault, 2},     {Step::Snapshot, 1},
+      {Step::CleanTombstones, 2}};
+  for (const auto& [step, weight] : kUsual) {
+    static constexpr uint64_t kFactors[] = {0, 1, 2, 2, 4};
+    const bool is_needed = step == Step::Append || step == Step::Read || step == Step::Maintain;
+    const uint64_t factor = is_needed ? 2 : pick(rng_, kFactors);
+    weights_[static_cast<size_t>(step)] = weight * factor;
+  }
+}
+
+void CrashRun::fail(std::string what) {
+  if (!broken_) broken_ = std::move(what);
+}
+
+CrashOutcome CrashRun::run() {
+  const int lives = 3 + static_cast<int>(rng_.below(4));
+  for (int life = 0; life < lives && !is_broken(); ++life) {
+    live(life);
+    if (!is_broken()) end_life();
+  }
+  // The last life meets no fault: what it finds, it has to find again.
+  if (!is_broken()) {
+    trace("last life");
+    if (open()) check_everything(true);
+  }
+  if (!is_broken() && one_in(3)) final_damage();
+  close();
+  return {.broken = std::move(broken_), .trace = std::move(trace_)};
+}
+
+void CrashRun::close() {
+  held_.clear();
+  engine_.reset();
+  log_.reset();
+}
+
+// False when a fault kept it from opening.
+bool CrashRun::open() {
+  close();
+  notes_.clear();
+  auto log = EmbeddedLog::open(log_options_, files_, clock_, engine_rng_);
+  if (!log) {
+    trace("the log does not open: {}", log.error().message);
+    if (is_sound()) fail("the log does not open: " + log.error().message);
+    return false;
+  }
+  log_ = std::move(*log);
+  auto engine = Engine::open(engine_options_, {files_, clock_, engine_rng_, *log_});
+  if (!engine) {
+    trace("does not open: {}", engine.error().message);
+    if (is_sound()) fail("does not open: " + engine.error().message);
+    close();
+    return false;
+  }
+  engine_ = std::move(*engine);
+  if (!files_.has_power()) {
+    close();
+    return false;
+  }
+  trace("open, log from {} to {}, {} samples replayed", log_->low(), log_->high(),
+        engine_->progress().samples);
+  if (is_sound() && engine_->progress().dropped_samples != 0) {
+    fail("the log has samples of unknown series");
+  }
+  if (is_sound()) check_left_overs();
+  return !is_broken();
+}
+
+void CrashRun::live(int life) {
+  trace("life {}", life);
+  faults_ = 0;
+  hard_faults_ = 0;
+  is_small_ = false;
+  const bool has_early_fault = one_in(4);
+  if (has_early_fault) arm_fault();
+  if (!open()) {
+    coverage_.count("lives that did not begin, under a fault");
+    return;
+  }
+  if (is_sound()) {
+    check_everything(true);
+    if (!is_broken() && one_in(2)) check_open_files();
+  }
+  if (!has_early_fault && !one_in(5)) arm_fault();
+  const uint64_t steps = 10 + rng_.below(60);
+  for (uint64_t i = 0; i < steps && !is_broken() && engine_ != nullptr; ++i) {
+    do_step();
+    // Nobody sees what a program does without power.
+    if (!files_.has_power()) break;
+  }
+}
+
+void CrashRun::arm_fault() {
+  switch (rng_.below(6)) {
+    case 0:
+    case 1:
+    case 2: {
+      const core::testing::SimFaultRule rule = random_fault(rng_, options_.all_damage);
+      trace("fault to come: {} at {} of *{}* after {}{}", sim_fault_name(rule.fault),
+            sim_operation_name(*rule.operation), rule.path_contains, rule.skip,
+            rule.lasts ? ", lasting" : "");
+      files_.fail_when(rule);
+      break;
+    }
+    case 3:
+    case 4: {
+      const uint64_t at = files_.fault_points() + rng_.below(one_in(2) ? 20 : 300);
+      const auto fault = static_cast<SimFault>(rng_.below(core::testing::kSimFaultCount));
+      trace("fault to come: {} at point {}", sim_fault_name(fault), at);
+      files_.fail_at(at, fault);
+      break;
+    }
+    default:
+      // Where the disk is full at once, nothing else is learned.
+      is_small_ = true;
+      files_.clear_fault();
+      files_.set_capacity(files_.used_bytes() + 2048 + rng_.below(48) * 1024);
+      trace("the disk has {} bytes left", files_.disk_space("data")->available_bytes);
+  }
+}
+
+void CrashRun::end_life() {
+  // A process that is killed does not close its files; one that ends does.
+  const bool is_clean = one_in(4);
+  if (!is_clean) {
+    files_.clear_fault();
+    files_.fail_at(files_.fault_points(), SimFault::PowerLoss);
+  }
+  held_.clear();
+  close();
+  if (one_in(3)) {
+    trace("{}", is_clean ? "closed" : "killed");
+    coverage_.count(is_clean ? "lives closed" : "lives killed");
+    files_.kill();
+  } else {
+    trace("{}", is_clean ? "closed, then the power fails" : "the power fails");
+    coverage_.count("power losses");
+    files_.crash();
+  }
+  files_.set_capacity(UINT64_MAX);
+  faults_ = 0;
+  hard_faults_ = 0;
+  is_small_ = false;
+}
+
+void CrashRun::do_step() {
+  ++steps_;
+  uint64_t total = 0;
+  for (const uint64_t weight : weights_) total += weight;
+  uint64_t at = rng_.below(total);
+  size_t chosen = 0;
+  while (at >= weights_[chosen]) at -= weights_[chosen++];
+  switch (static_cast<Step>(chosen)) {
+    case Step::Append:
+      append();
+      break;
+    case Step::Resend:
+      resend();
+      break;
+    case Step::Maintain:
+      note("maintain", engine_->maintain());
+      break;
+    case Step::FlushAll:
+      note("flush all", engine_->flush_all());
+      break;
+    case Step::Compact:
+      note("compact", engine_->compact(1 + static_cast<uint32_t>(rng_.below(4))));
+      break;
+    case Step::CleanTombstones:
+      note("clean tombstones", engine_->clean_tombstones());
+      break;
+    case Step::Delete:
+      delete_series();
+      break;
+    case Step::Snapshot:
+      snapshot();
+      break;
+    case Step::Read:
+      read();
+      break;
+    case Step::OpenRead:
+      open_read();
+      break;
+    case Step::FinishRead:
+      finish_read();
+      break;
+    case Step::Labels:
+      check_labels(
+          {.tenant = random_tenant(), .matchers = random_matchers(), .range = random_range()});
+      break;
+    case Step::ClockJump:
+      clock_jump();
+      break;
+    case Step::Future:
+      future();
+      break;
+    case Step::Capacity:
+      lift_capacity();
+      break;
+    case Step::Reopen:
+      trace("closes and opens again");
+      close();
+      if (open() && is_sound()) check_everything(true);
+      break;
+    case Step::Fault:
+      if (faults_ == 0 && !is_small_) arm_fault();
+      break;
+    case Step::kCount:
+      break;
+  }
+  if (is_dense_ && !one_in(10)) {
+    clock_.advance_ms(static_cast<int64_t>(rng_.below(40)) * 1000);
+  } else {
+    clock_.advance_ms(static_cast<int64_t>(rng_.below(20)) * kMinute);
+  }
+}
+
+// Bytes that change by themselves: what is read then is right, or carries a warning.
+void CrashRun::final_damage() {
+  std::vector<std::string> files;
+  const bool only_blocks = one_in(2) || !options_.all_damage;
+  for (const std::string& path : files_.all_files()) {
+    if (path.starts_with("data/snapshots/")) continue;
+    if (!only_blocks || path.starts_with("data/blocks/")) files.push_back(path);
+  }
+  if (files.empty()) return;
+  held_.clear();
+  close();
+  const std::string path = files[rng_.below(files.size())];
+  is_damaged_ = true;
+  // A log that is cut short looks like one whose end was never written.
+  const uint64_t kind = path.ends_with(".log") ? 1 : rng_.below(4);
+  const uint64_t place = rng_.next();
+  const auto bit = static_cast<char>(1U << rng_.below(8));
+  files_.damage(path, [&](std::string& bytes) {
+    if (bytes.empty()) return;
+    if (kind == 0) {
+      bytes.resize(place % bytes.size());
+    } else {
+      const uint64_t at = place % bytes.size();
+      bytes[at] = static_cast<char>(bytes[at] ^ bit);
+    }
+  });
+  trace("damages {}: {} at {}", path, kind == 0 ? "cut short" : "a bit flipped", place);
+  coverage_.count("files damaged");
+  if (!open()) return fail("does not open with a damaged file");
+  check_everything(false);
+  for (int i = 0; i < 20 && !is_broken() && engine_ != nullptr; ++i) do_step();
+  if (!is_broken() && engine_ != nullptr) check_everything(false);
+}
+
+}  // namespace tsdb::testing

@@ -1,0 +1,163 @@
+// One run of the crash simulator (crash_simulator.h): its state and its operations.
+
+#pragma once
+
+#include "core/testing/fake_clock.h"
+#include "core/testing/sim_file_system.h"
+#include "tsdb/embedded_log.h"
+#include "tsdb/engine.h"
+#include "tsdb/testing/crash_model.h"
+#include "tsdb/testing/crash_simulator.h"
+
+#include <array>
+#include <deque>
+#include <fmt/core.h>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace tsdb::testing {
+
+class CrashRun {
+ public:
+  CrashRun(const CrashOptions& options, CrashCoverage& coverage);
+  CrashOutcome run();
+
+ private:
+  enum class Step {
+    Append,
+    Resend,
+    Maintain,
+    FlushAll,
+    Compact,
+    CleanTombstones,
+    Delete,
+    Snapshot,
+    Read,
+    OpenRead,
+    FinishRead,
+    Labels,
+    ClockJump,
+    Future,
+    Capacity,
+    Reopen,
+    Fault,
+    kCount,
+  };
+  // What one request carries.
+  struct Item {
+    uint32_t series = 0;
+    SampleKind kind = SampleKind::Float;
+    int64_t time_ms = 0;
+    double value = 0;
+    model::Histogram histogram;
+    uint64_t bits = 0;
+  };
+  struct Request {
+    std::string tenant;
+    std::vector<Item> items;
+    std::vector<std::pair<uint32_t, uint64_t>> exemplars;  // series and number
+    std::vector<model::Metadata> metadata;
+  };
+  struct HeldRead {
+    std::unique_ptr<storage::SeriesSet> set;
+    CrashModel::Query query;
+    CrashModel::Moment opened;
+  };
+  struct Copy {
+    std::string name;
+    CrashModel::Moment moment;
+    bool has_head = true;
+  };
+
+  // crash_run.cc: lives.
+  void live(int life);
+  bool open();
+  void close();
+  void end_life();
+  void do_step();
+  void arm_fault();
+  void final_damage();
+
+  // crash_operations.cc
+  void append();
+  void resend();
+  Request make_request();
+  Item make_item(const std::string& tenant);
+  void send(const Request& request);
+  void judge(const Request& request, const core::Result<storage::AppendSummary>& result);
+  void delete_series();
+  void snapshot();
+  void read();
+  void open_read();
+  void finish_read();
+  void clock_jump();
+  void future();
+  void lift_capacity();
+  template <typename Report>
+  void note(std::string_view what, const core::Result<Report>& result);
+
+  // crash_checks.cc
+  void check_everything(bool settles);
+  void check_labels(const CrashModel::Query& query);
+  void check_left_overs();
+  void check_open_files();
+  void check_copy(const Copy& copy);
+  void check_reading(std::string_view what, const CrashModel::Query& query, const Reading& reading,
+                     const CrashModel::Moment* opened = nullptr);
+
+  model::Labels labels_of(const std::string& tenant, uint64_t number) const;
+  std::string random_tenant();
+  model::Matchers random_matchers();
+  model::TimeRange random_range();
+  bool one_in(uint64_t n) { return rng_.below(n) == 0; }
+
+  // No fault was met in this life, and none could have been.
+  bool is_sound() const { return faults_ == 0 && !is_small_ && !is_damaged_; }
+  bool is_broken() const { return broken_.has_value(); }
+  void fail(std::string what);
+  template <typename... Args>
+  void trace(fmt::format_string<Args...> format, Args&&... args) {
+    if (!options_.trace) return;
+    trace_.push_back(fmt::format("{:>5} t={} ", steps_, clock_.now_ms()) +
+                     fmt::format(format, std::forward<Args>(args)...));
+  }
+
+  const CrashOptions options_;
+  CrashCoverage& coverage_;
+  core::SeededRng rng_;
+  core::SeededRng engine_rng_;
+  core::testing::FakeClock clock_;
+  core::testing::SimFileSystem files_;
+  EngineOptions engine_options_;
+  EmbeddedLogOptions log_options_;
+  std::array<uint64_t, static_cast<size_t>(Step::kCount)> weights_{};
+  uint64_t series_count_ = 0;
+  bool is_dense_ = false;  // few series with many samples each
+
+  std::unique_ptr<EmbeddedLog> log_;
+  std::unique_ptr<Engine> engine_;
+  std::vector<HeldRead> held_;
+  std::map<uint32_t, storage::SeriesNote> notes_;  // of this engine
+  std::map<uint32_t, std::string> note_bytes_;
+
+  CrashModel model_;
+  std::deque<Request> sent_;  // for sending again
+  std::vector<Copy> copies_;
+  std::optional<DeleteRequest> deleted_;
+  std::map<uint32_t, int64_t> exemplar_times_;
+  std::map<uint32_t, int64_t> last_times_;
+  uint64_t next_number_ = 1;  // of exemplars, new series and metadata
+
+  uint64_t faults_ = 0;       // in this life
+  uint64_t hard_faults_ = 0;  // of them, those that are not want of space
+  bool is_small_ = false;     // the disk was of limited size in this life
+  bool is_damaged_ = false;   // somebody changed a file
+  bool clock_jumped_ = false;
+  uint64_t steps_ = 0;
+  std::optional<std::string> broken_;
+  std::vector<std::string> trace_;
+};
+
+}  // namespace tsdb::testing

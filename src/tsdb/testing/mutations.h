@@ -1,0 +1,66 @@
+// The faults that can be built into the engine with PETREL_MUTATIONS, to prove that the
+// crash simulator notices each of them. tools/run_gates.py compares the list with the source.
+
+#pragma once
+
+#include <string_view>
+
+namespace tsdb::testing {
+
+struct Mutation {
+  std::string_view name;  // of core/mutation.h
+  std::string_view file;  // where it is switched
+  std::string_view why;   // what it takes away
+};
+
+inline constexpr Mutation kMutations[] = {
+    // Log
+    {"log-no-sync", "src/tsdb/embedded_log.cc", "records are acknowledged without a sync"},
+    {"log-no-segment-sync", "src/tsdb/embedded_log.cc", "a new segment gets its name unsynced"},
+    {"log-no-dir-sync", "src/tsdb/embedded_log.cc", "the name of a segment is not synced"},
+    {"log-no-rewrite", "src/tsdb/embedded_log.cc", "what was perhaps never synced stays so"},
+    {"log-truncate-no-dir-sync", "src/tsdb/embedded_log.cc", "segments may go in any order"},
+    {"log-truncate-too-early", "src/tsdb/embedded_log.cc", "a segment goes that is needed"},
+    {"log-spares-no-dir-sync", "src/tsdb/embedded_log.cc", "a spare may still have its old name"},
+    {"log-no-salt", "src/tsdb/embedded_log.cc", "records of a former life may match"},
+    {"log-all-damage-is-torn", "src/tsdb/embedded_log_segment.cc", "damage ends the log silently"},
+    {"log-no-record-checksum", "src/tsdb/embedded_log_segment.cc", "torn records count"},
+    // Manifest
+    {"manifest-no-sync", "src/tsdb/manifest.cc", "a manifest is renamed unsynced"},
+    {"manifest-no-dir-sync", "src/tsdb/manifest.cc", "a manifest's name is not synced"},
+    {"manifest-in-place", "src/tsdb/manifest.cc", "the manifest is overwritten"},
+    {"manifest-no-checksum", "src/tsdb/manifest.cc", "a damaged manifest is believed"},
+    {"start-no-dir-sync", "src/tsdb/engine.cc", "left-overs go by an unsynced manifest"},
+    // Flush
+    {"block-no-sync", "src/tsdb/block_writer.cc", "a block is not synced before it counts"},
+    {"flush-no-blocks-dir-sync", "src/tsdb/engine_maintain.cc", "a block's name is not synced"},
+    {"flush-no-data-dir-sync", "src/tsdb/engine_maintain.cc", "a snapshot's name is not synced"},
+    {"flush-hides-before-publish", "src/tsdb/engine_maintain.cc", "samples leave the head early"},
+    {"flush-cuts-log-before-publish", "src/tsdb/engine_maintain.cc", "the log is cut too early"},
+    {"flush-removes-doubtful-files", "src/tsdb/engine_maintain.cc",
+     "files of a manifest that may have been stored are removed"},
+    {"flush-forgets-position", "src/tsdb/engine_maintain.cc", "what blocks hold is replayed too"},
+    {"flush-forgets-series-id", "src/tsdb/engine_maintain.cc", "ids of series are used again"},
+    {"left-overs-ignore-manifest", "src/tsdb/engine_open.cc", "a live block is removed"},
+    {"snapshot-no-sync", "src/tsdb/series_snapshot.cc", "labels are not synced before they count"},
+    {"snapshot-no-checksum", "src/tsdb/series_snapshot.cc", "damaged labels are believed"},
+    {"snapshot-no-sync-blocks-dir", "src/tsdb/engine_snapshot.cc", "blocks of a copy vanish"},
+    {"snapshot-no-sync-dir", "src/tsdb/engine_snapshot.cc", "a copy vanishes"},
+    // Replay
+    {"replay-ignores-closed", "src/tsdb/head_replay.cc", "replay takes what blocks hold"},
+    {"replay-ignores-position", "src/tsdb/head_replay.cc", "late samples are not replayed"},
+    {"replay-ignores-tombstones", "src/tsdb/head_replay.cc", "deleted samples are replayed"},
+    {"replay-keeps-duplicates", "src/tsdb/head_replay.cc", "replay takes later values too"},
+    // Blocks
+    {"block-index-no-checksum", "src/tsdb/block.cc", "a damaged index is believed"},
+    {"region-no-checksum", "src/tsdb/block_region.cc", "damaged samples are believed"},
+    {"block-mask-skipped", "src/tsdb/block_mask.cc", "deleted samples in blocks are read"},
+    {"merge-order-reversed", "src/tsdb/block_merge.cc", "of two values the later one wins"},
+    {"merge-forgets-tombstones", "src/tsdb/engine_compact.cc", "a merge keeps deleted samples"},
+    {"merge-no-input-check", "src/tsdb/engine_compact.cc", "a merge brings back what was removed"},
+    {"merge-no-dir-sync", "src/tsdb/engine_compact.cc", "a merged block's name is not synced"},
+    {"merge-remove-before-publish", "src/tsdb/engine_compact.cc",
+     "inputs go before the output counts"},
+};
+
+}  // namespace tsdb::testing
