@@ -16,6 +16,7 @@ namespace tsdb {
 using core::ErrorCode;
 using core::Result;
 using storage::LogBatch;
+using storage::LogDamage;
 using storage::LogPosition;
 
 namespace {
@@ -91,6 +92,12 @@ std::optional<LogPosition> parse_segment_name(std::string_view name) {
   return first;
 }
 
+std::string parent_of(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  if (slash == std::string::npos) return ".";
+  return slash == 0 ? "/" : path.substr(0, slash);
+}
+
 tl::unexpected<core::Error> unavailable(const core::Error& cause) {
   return core::fail(ErrorCode::Unavailable, "the log takes no writes: {}", cause.message);
 }
@@ -128,10 +135,14 @@ Result<std::unique_ptr<EmbeddedLog>> EmbeddedLog::open(EmbeddedLogOptions option
   corruptions().add(0);
   lost_records().set(0);
   TRY(log->find_segments());
+  log->load_bounds();
   if (!log->segments_.empty()) TRY(log->find_end());
+  log->find_missing_end();
+  log->find_missing_begin();
   log->durable_end_ = log->found_end_ - log->unproven_.size();
   log->synced_end_ = log->durable_end_;
   log->high_ = log->found_end_;
+  log->begin_bounds();
 
   const Result<void> started = log->start_segment(log->high_, 0);
   if (!started) {
@@ -162,6 +173,14 @@ void EmbeddedLog::close() {
   if (!written) {
     core::log_warn("log", "no closing mark written", {{"error", written.error().message}});
     return;
+  }
+  lock.unlock();
+  {
+    const std::lock_guard bounds(bounds_mutex_);
+    LogBounds next = bounds_;
+    next.end = synced_end_;
+    next.is_closed = true;
+    note_bounds(next);
   }
   // The next start does not have to read what was never used.
   if (const Result<void> trimmed = active_->truncate(active_offset_); !trimmed) {
@@ -344,28 +363,134 @@ Result<void> EmbeddedLog::find_end() {
     unproven_.add((*record)->bytes, {});
   }
   found_end_ = reader.position();
+  found_end_offset_ = reader.offset();
   if (reader.proven_end() == found_end_) unproven_.clear();
   const uint64_t used = used_size(loaded.bytes);
   if (loaded.damage) {
-    // Where the disk gave nothing the end of the log may have been; and a file that has
-    // something but no whole record had some. The next segment must not take its name.
-    const bool found_none = found_end_ == newest.first &&
-                            (used > kSegmentHeaderBytes || loaded.unreadable_at.has_value());
-    const bool is_end_unknown = found_none || loaded.unreadable_at.value_or(0) > reader.offset();
+    // Where the disk gave nothing the end of the log may have been; and a file without a whole
+    // record, whose header was durable before it got its name, may have had some. The next
+    // segment must not take its name.
+    const bool is_all_there = found_bounds_ && found_bounds_->is_closed &&
+                              found_bounds_->newest == newest.first &&
+                              found_bounds_->end <= found_end_;
+    const bool is_end_unknown =
+        !is_all_there &&
+        (found_end_ == newest.first || loaded.unreadable_at.value_or(0) > reader.offset());
     if (!is_end_unknown || loaded.damage->offset != reader.offset()) note_damage(*loaded.damage);
     if (is_end_unknown) {
       storage::LogDamage rest = *loaded.damage;
       rest.first = found_end_;
       if (unproven_.size() == 0) ++found_end_;
+      if (found_bounds_ && found_bounds_->end > found_end_) {
+        found_end_ = found_bounds_->end;
+        unproven_.clear();
+      }
       rest.end = found_end_;
       rest.end_is_known = false;
       rest.offset = reader.offset();
       note_damage(rest);
     }
   }
+  if (found_bounds_ && found_bounds_->end > found_end_ &&
+      segments_.back().first >= found_bounds_->newest) {
+    // A torn tail ends behind what was durable: something took the rest from outside.
+    note_damage({.first = found_end_,
+                 .end = found_bounds_->end,
+                 .end_is_known = found_bounds_->is_closed,
+                 .file = path(newest.name),
+                 .offset = reader.offset(),
+                 .what = fmt::format("records before {} were durable, says {}", found_bounds_->end,
+                                     bounds_path())});
+    is_damaged = true;
+    found_end_ = found_bounds_->end;
+    unproven_.clear();
+  }
   // Torn bytes stay, for whoever wants to look at them.
   if (!is_damaged) trim(newest, std::max<uint64_t>(reader.offset(), used));
   return {};
+}
+
+void EmbeddedLog::load_bounds() {
+  if (!files_.exists(bounds_path())) return;
+  const Result<std::string> text = files_.read_file(bounds_path());
+  const Result<LogBounds> bounds =
+      text ? LogBounds::decode(*text).context("{}", bounds_path()) : tl::unexpected(text.error());
+  if (bounds) {
+    found_bounds_ = *bounds;
+    return;
+  }
+  core::log_warn("log", "whether the log has its first and last records cannot be checked",
+                 {{"error", bounds.error().message}});
+}
+
+// A newest segment that is gone: the one before it ends where that one began.
+void EmbeddedLog::find_missing_end() {
+  if (!found_bounds_) return;
+  const LogBounds& known = *found_bounds_;
+  if (!segments_.empty() && segments_.back().first >= known.newest) return;
+  if (known.is_closed && known.end <= found_end_) return;  // it had nothing
+  LogDamage damage;
+  damage.first = segments_.empty() ? known.low : found_end_;
+  damage.end = std::max({known.end, known.newest, damage.first});
+  // The next segment must not take its name.
+  if (!known.is_closed) ++damage.end;
+  damage.end_is_known = known.is_closed;
+  // Where the segment before it ends: there the replay finds the same damage.
+  damage.file = path(segments_.empty() ? segment_name(known.newest) : segments_.back().name);
+  damage.offset = found_end_offset_;
+  damage.what =
+      fmt::format("{} is missing, says {}", path(segment_name(known.newest)), bounds_path());
+  if (damage.lost() == 0) return;
+  note_damage(damage);
+  // Without any segment the positions begin anew.
+  if (segments_.empty()) return;
+  found_end_ = damage.end;
+  unproven_.clear();
+}
+
+// What is missing at the beginning is missed at every start until the log is truncated, which
+// is when the manifest knows it.
+void EmbeddedLog::begin_bounds() {
+  const LogPosition low = segments_.empty() ? found_end_ : segments_.front().first;
+  bounds_ = {.low = low, .newest = low, .end = low};
+  has_bounds_ = found_bounds_ && !segments_.empty();
+  if (!has_bounds_) return;
+  bounds_.low = std::min(low, found_bounds_->low);
+  bounds_.newest = found_bounds_->newest;
+  bounds_.end = found_bounds_->end;
+}
+
+void EmbeddedLog::find_missing_begin() {
+  if (!found_bounds_ || segments_.empty()) return;
+  if (segments_.front().first <= found_bounds_->low) return;
+  begin_damage_ = LogDamage{.first = found_bounds_->low,
+                            .end = segments_.front().first,
+                            .file = path(segment_name(found_bounds_->low)),
+                            .what = "the oldest segment is missing, says " + bounds_path()};
+  note_damage(*begin_damage_);
+}
+
+// With bounds_mutex_. What is stored stays true when this fails, unless the log is to begin
+// later: without a file nothing is checked. Fails when it is neither stored nor removed.
+Result<void> EmbeddedLog::store_bounds(const LogBounds& next) {
+  are_bounds_stored_ = false;
+  Result<void> stored = files_.write_file_atomically(bounds_path(), next.encode());
+  if (!stored) {
+    core::log_warn("log", "the bounds of the log are not stored",
+                   {{"error", stored.error().message}});
+    (void)files_.remove(bounds_path() + ".tmp");
+    if (files_.exists(bounds_path())) TRY(files_.remove(bounds_path()).context("log"));
+    TRY(files_.sync_dir(parent_of(bounds_path())).context("log"));
+  }
+  are_bounds_stored_ = true;
+  bounds_ = next;
+  return {};
+}
+
+void EmbeddedLog::note_bounds(const LogBounds& next) {
+  if (const Result<void> stored = store_bounds(next); !stored) {
+    core::log_warn("log", "old bounds of the log stay", {{"error", stored.error().message}});
+  }
 }
 
 // Gives space back that this life has no use for, as it writes elsewhere.
@@ -537,11 +662,21 @@ Result<void> EmbeddedLog::start_segment(LogPosition first, uint64_t bytes_min) {
   active_offset_ = content.size();
   synced_end_ = first + unproven_.size();
   unproven_ = {};
-  const std::lock_guard lock(mutex_);
-  // One of an earlier life with the same name had nothing that this one lacks.
-  if (!segments_.empty() && segments_.back().first == first) segments_.pop_back();
-  segments_.push_back({.first = first, .name = name});
+  add_segment(first, name);
   return {};
+}
+
+// It has its name for sure: from now on it is missed when it is gone.
+void EmbeddedLog::add_segment(LogPosition first, const std::string& name) {
+  const std::lock_guard bounds(bounds_mutex_);
+  {
+    const std::lock_guard lock(mutex_);
+    // One of an earlier life with the same name had nothing that this one lacks.
+    if (!segments_.empty() && segments_.back().first == first) segments_.pop_back();
+    segments_.push_back({.first = first, .name = name});
+  }
+  has_bounds_ = true;
+  note_bounds({.low = bounds_.low, .newest = first, .end = synced_end_});
 }
 
 // Smaller where space is short, so that a small disk serves until it is full. What is
@@ -609,6 +744,10 @@ Result<void> EmbeddedLog::replay(LogPosition from, const Visitor& visit) {
     end = std::max(durable_end_, found_end_);
   }
   Replay state{.from = from, .visit = visit};
+  if (begin_damage_ && !segments.empty() && from <= begin_damage_->end &&
+      segments.front().first == begin_damage_->end) {
+    state.gaps.push_back(*begin_damage_);
+  }
   for (size_t i = 0; i < segments.size(); ++i) {
     const LogPosition segment_end = i + 1 < segments.size() ? segments[i + 1].first : end;
     if (segment_end <= from || segment_end == segments[i].first) continue;
@@ -689,9 +828,28 @@ uint64_t EmbeddedLog::segment_count() const {
   return segments_.size();
 }
 
+// Before a segment goes it is no longer missed.
+Result<void> EmbeddedLog::note_truncation(LogPosition position) {
+  const std::lock_guard bounds(bounds_mutex_);
+  LogBounds next = bounds_;
+  {
+    const std::lock_guard lock(mutex_);
+    next.end = std::max(next.end, durable_end_);
+    size_t kept = 0;
+    while (kept + 1 < segments_.size() && segments_[kept + 1].first <= position) ++kept;
+    if (kept > 0) next.low = segments_[kept].first;
+  }
+  // No segment has its name for sure, and no file says so.
+  if (!has_bounds_) return {};
+  // What a process before this one renamed and did not sync may not outlive a power failure.
+  if (next == bounds_ && are_bounds_stored_) return {};
+  return store_bounds(next);
+}
+
 // Oldest first, each made durable before the next: a crash leaves no gap in the middle.
 Result<void> EmbeddedLog::truncate_before(LogPosition position) {
   const std::lock_guard truncating(truncating_);
+  TRY(note_truncation(position));
   while (true) {
     Segment oldest;
     // A spare is no use to a disk that is full.

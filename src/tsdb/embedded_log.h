@@ -20,6 +20,7 @@
 #include "core/result.h"
 #include "core/rng.h"
 #include "storage/log.h"
+#include "tsdb/embedded_log_bounds.h"
 #include "tsdb/embedded_log_segment.h"
 
 #include <chrono>
@@ -35,7 +36,7 @@
 namespace tsdb {
 
 struct EmbeddedLogOptions {
-  std::string dir;                        // created when it is missing
+  std::string dir;                        // created when it is missing; `dir`.bounds is beside it
   uint64_t segment_bytes = 64 << 20;      // a larger record gets a segment of its own
   uint64_t pending_bytes_max = 16 << 20;  // of appended, unwritten records
   uint32_t spare_segments_max = 2;        // kept for reuse instead of being deleted
@@ -115,6 +116,14 @@ class EmbeddedLog final : public storage::Log {
               core::Rng& rng);
   core::Result<void> find_segments();
   core::Result<void> find_end();
+  void load_bounds();
+  core::Result<void> store_bounds(const LogBounds& next);
+  void note_bounds(const LogBounds& next);
+  void find_missing_begin();
+  void begin_bounds();
+  core::Result<void> note_truncation(storage::LogPosition position);
+  void find_missing_end();
+  std::string bounds_path() const { return options_.dir + ".bounds"; }
   core::Result<Loaded> load(const Segment& segment);
   std::string read_what_is_there(const std::string& file, Loaded& loaded) const;
   storage::LogDamage damage_of(const Segment& segment, const SegmentReader::Gap& gap,
@@ -130,6 +139,7 @@ class EmbeddedLog final : public storage::Log {
   core::Result<void> write_run(size_t begin, size_t end);
   core::Result<void> write_and_sync(std::string_view mark, std::string_view records);
   core::Result<void> start_segment(storage::LogPosition first, uint64_t bytes_min);
+  void add_segment(storage::LogPosition first, const std::string& name);
   core::Result<uint64_t> segment_bytes() const;
   core::Result<std::string> prepare_file(const std::string& content, uint64_t bytes);
   core::Result<void> fill_file(const std::string& name, core::OpenMode mode,
@@ -179,7 +189,16 @@ class EmbeddedLog final : public storage::Log {
 
   Buffer unproven_;  // what open() found behind the last mark, until it is written again
 
-  std::mutex truncating_;  // taken before mutex_
+  // What the file beside the folder says; nothing when there is none.
+  std::optional<LogBounds> found_bounds_;           // at open()
+  uint64_t found_end_offset_ = 0;                   // where find_end() stopped
+  std::optional<storage::LogDamage> begin_damage_;  // set in open(): the oldest are missing
+  std::mutex bounds_mutex_;                         // taken before mutex_
+  LogBounds bounds_;                                // protected by bounds_mutex_
+  bool has_bounds_ = false;                         // they may be stored; as bounds_
+  bool are_bounds_stored_ = false;  // this life has, or has removed the file; as bounds_
+
+  std::mutex truncating_;  // taken before bounds_mutex_ and mutex_
 };
 
 }  // namespace tsdb

@@ -1,7 +1,8 @@
 // Any bytes as a segment of a log, with its checksums and as if they were right (or no
-// input would get past them), and as the payload of one batch. Every batch that decodes
-// has to survive being encoded and decoded again.
+// input would get past them), as the payload of one batch, and as the log's bounds. Every
+// batch that decodes has to survive being encoded and decoded again.
 
+#include "tsdb/embedded_log_bounds.h"
 #include "tsdb/embedded_log_record.h"
 #include "tsdb/embedded_log_segment.h"
 
@@ -65,5 +66,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   read_segment(bytes, std::nullopt, tsdb::Checksums::SkipForTest);
   read_segment(bytes, 3, tsdb::Checksums::SkipForTest);
   check_round_trip(bytes);
+  if (const auto bounds = tsdb::LogBounds::decode(bytes)) {
+    ENSURE(tsdb::LogBounds::decode(bounds->encode()) == *bounds);
+  }
   return 0;
 }

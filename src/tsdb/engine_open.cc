@@ -61,6 +61,14 @@ Result<void> Engine::Impl::settle_positions() {
     one.log_before = high;
     positions_unsettled = true;
   }
+  // A log that was removed as a whole is missed only once.
+  for (const storage::LogDamage& damage : log.damage()) {
+    if (damage.lost() == 0 || log.low() != high) continue;
+    const size_t known = manifest.incomplete.size();
+    add_incomplete(manifest.incomplete, incomplete_of(damage, options.out_of_order_window_ms,
+                                                      options.ahead_max_ms, clock.now_ms()));
+    positions_unsettled |= manifest.incomplete.size() != known;
+  }
   if (!positions_unsettled) return {};
   bool may_be_stored = false;
   const Result<void> stored = store_manifest(manifest, &may_be_stored);

@@ -164,8 +164,9 @@ void Engine::Impl::note_incomplete(uint64_t dropped_samples) {
   if (options.retention_ms > 0 && newest_ms != kNoTime) {
     forget_incomplete_before(manifest.incomplete, newest_ms - options.retention_ms);
   }
-  for (const storage::LogDamage& damage : log.damage()) {
-    if (damage.lost() == 0) continue;
+  for (storage::LogDamage damage : log.damage()) {
+    if (damage.lost() == 0 && damage.end_is_known) continue;
+    if (damage.lost() == 0) damage.end = damage.first + 1;  // at least that may be missing
     add_incomplete(manifest.incomplete, incomplete_of(damage, options.out_of_order_window_ms,
                                                       options.ahead_max_ms, clock.now_ms()));
   }

@@ -111,7 +111,8 @@ void CrashRun::check_left_overs() {
   const Result<Manifest> manifest = Manifest::load(files_, "data");
   files_.suspend_faults(false);
   if (!manifest) return fail("the manifest cannot be read: " + manifest.error().message);
-  std::set<std::string> known{"data/manifest", Manifest::copy_path_in("data"), "data/lock"};
+  std::set<std::string> known{"data/manifest", Manifest::copy_path_in("data"), "data/lock",
+                              "data/wal.bounds"};
   for (const BlockMeta& meta : manifest->blocks) known.insert("data/blocks/" + meta.file_name());
   if (manifest->snapshot_number != 0) {
     known.insert(fmt::format("data/series_snapshot-{:010}", manifest->snapshot_number));
