@@ -818,9 +818,21 @@ bool EmbeddedLog::has_failed() const {
   return failed_.has_value();
 }
 
+// Asked of the files: those of earlier lives are cut to what was used of them, those that
+// were made on a small disk are small.
 uint64_t EmbeddedLog::size_bytes() const {
-  const std::lock_guard lock(mutex_);
-  return (segments_.size() + spares_.size()) * options_.segment_bytes;
+  std::vector<std::string> names;
+  {
+    const std::lock_guard lock(mutex_);
+    names = spares_;
+    for (const Segment& one : segments_) names.push_back(one.name);
+  }
+  uint64_t bytes = 0;
+  for (const std::string& name : names) {
+    const auto file = files_.open(path(name), core::OpenMode::Read);
+    if (file) bytes += (*file)->size().value_or(0);  // not when it was removed meanwhile
+  }
+  return bytes;
 }
 
 uint64_t EmbeddedLog::segment_count() const {

@@ -39,7 +39,7 @@ std::vector<Engine::Impl::Expired> Engine::Impl::expired_blocks() const {
     time = std::max(time, meta.max_time_ms);
   }
   std::vector<const BlockMeta*> kept;
-  uint64_t bytes = log.size_bytes();
+  uint64_t bytes = options.retention_bytes == 0 ? 0 : log.size_bytes();
   for (const BlockMeta& meta : manifest.blocks) {
     if (options.retention_ms != 0 && meta.end_ms <= newest[meta.tenant] - options.retention_ms) {
       gone.push_back({.meta = meta});

@@ -201,4 +201,22 @@ TEST_CASE("a clock ahead for less than an hour lets retention delete nothing") {
   CHECK(world.read().at("m").front() == before.front());
 }
 
+TEST_CASE("a log of many starts counts as what it takes, and no block goes for the rest") {
+  World world(LogKind::Embedded);
+  world.options_.retention_ms = 0;
+  run(world, 8 * kHour);
+  const size_t blocks = manifest_of(world).blocks.size();
+  REQUIRE(blocks >= 3);
+  // Each start leaves a segment that is cut to its few bytes.
+  for (int i = 0; i < 100; ++i) {
+    world.open();
+    world.append("m", world.clock_.now_ms() + i, i);
+  }
+  CHECK(world.log_->size_bytes() < 10 * (64 << 10U));
+  world.options_.retention_bytes = block_bytes(manifest_of(world)) + 20 * (64 << 10U);
+  world.open();
+  CHECK(world.maintain().blocks_deleted == 0);
+  CHECK(manifest_of(world).blocks.size() == blocks);
+}
+
 }  // namespace tsdb
