@@ -211,4 +211,30 @@ TEST_CASE("merging stops when it is told to") {
   CHECK(compact(world).merges == 0);
 }
 
+TEST_CASE("inputs of a merge that are still there do not come back when the manifest is lost") {
+  World world(LogKind::Embedded);
+  append_hours(world, 0, 27);
+  REQUIRE(world.engine().flush_all().has_value());
+  REQUIRE(world.engine()
+              .delete_series({.selectors = {{Matcher::equal("i", "3")}}, .range = kAllTime})
+              .has_value());
+  std::map<std::string, std::string> inputs;
+  for (const std::string& name : block_files(world)) {
+    inputs[name] = *world.files_.read_file("data/blocks/" + name);
+  }
+  compact(world);
+  REQUIRE(world.engine().clean_tombstones().has_value());
+  const auto before = world.read();
+  REQUIRE(before.size() == 9);
+  const size_t blocks = block_count(world);
+  world.engine_.reset();
+  for (const auto& [name, bytes] : inputs) {
+    REQUIRE(world.files_.write_file_atomically("data/blocks/" + name, bytes));
+  }
+  REQUIRE(world.files_.remove("data/manifest"));
+  world.open();
+  CHECK(world.read() == before);
+  CHECK(block_count(world) == blocks);
+}
+
 }  // namespace tsdb::testing

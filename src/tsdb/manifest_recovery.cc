@@ -202,8 +202,17 @@ void Recovery::adopt_blocks(const std::vector<std::string>& names) {
     const bool is_known =
         std::any_of(manifest.blocks.begin(), manifest.blocks.end(),
                     [&](const BlockMeta& meta) { return meta.number == *number; });
-    if (is_known) continue;
     const std::string path = dir + "/" + name;
+    if (is_known) {
+      // What it was merged from may not have been removed yet. It must not come back: what was
+      // deleted would come with it.
+      BlockCache cache(0);
+      const BlockMeta meta{.number = *number, .tenant = std::string(model::kDefaultTenant)};
+      if (const Result<BlockSelf> self = Block::open(files_, path, meta, cache)->self()) {
+        replaced.insert(self->replaces.begin(), self->replaces.end());
+      }
+      continue;
+    }
     Result<Described> block = describe_block(files_, path, *number, block_range_ms_);
     if (!block) {
       problem(fmt::format("{} cannot be used: {}", path, block.error().message));
