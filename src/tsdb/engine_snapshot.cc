@@ -36,6 +36,21 @@ std::string compact_time(int64_t time_ms) {
   return text;
 }
 
+// As snapshot_name() makes them. People keep other things beside snapshots, archives of them.
+bool is_snapshot_name(std::string_view name) {
+  constexpr std::string_view kShape = "00000000T000000Z-xxxxxxxxxxxxxxxx";
+  if (name.size() != kShape.size()) return false;
+  for (size_t i = 0; i < name.size(); ++i) {
+    const bool is_digit = name[i] >= '0' && name[i] <= '9';
+    const bool is_hex = is_digit || (name[i] >= 'a' && name[i] <= 'f');
+    const bool fits = kShape[i] == '0'   ? is_digit
+                      : kShape[i] == 'x' ? is_hex
+                                         : name[i] == kShape[i];
+    if (!fits) return false;
+  }
+  return true;
+}
+
 Result<void> link_blocks(core::FileSystem& files, const Manifest& manifest, const std::string& from,
                          const std::string& to) {
   TRY(files.create_dirs(to));
@@ -124,7 +139,7 @@ Result<void> Engine::Impl::remove_unfinished_snapshots() {
   const std::vector<std::string> names = TRY(files.list(snapshots_dir()));
   for (const std::string& name : names) {
     const std::string dir = snapshots_dir() + "/" + name;
-    if (files.exists(Manifest::path_in(dir))) continue;
+    if (!is_snapshot_name(name) || files.exists(Manifest::path_in(dir))) continue;
     core::log_info("tsdb", "removing an unfinished snapshot", {{"dir", dir}});
     TRY(files.remove_all(dir));
   }

@@ -163,6 +163,21 @@ TEST_CASE("a snapshot that fails is gone at once") {
   }
 }
 
+TEST_CASE("a start removes unfinished snapshots, and nothing that people put beside them") {
+  World world(LogKind::Embedded);
+  world.append("m", kStart, 1);
+  const std::string name = *world.engine().snapshot(false);
+  const std::string unfinished = "data/snapshots/20260102T030405Z-0123456789abcdef";
+  REQUIRE(world.files_.create_dirs(unfinished + "/blocks"));
+  REQUIRE(world.files_.write_file_atomically("data/snapshots/" + name + ".tar.gz", "archive"));
+  REQUIRE(world.files_.create_dirs("data/snapshots/for restoring"));
+  world.open();
+  CHECK_FALSE(world.files_.exists(unfinished));
+  CHECK(world.files_.exists("data/snapshots/" + name + "/manifest"));
+  CHECK(world.files_.exists("data/snapshots/" + name + ".tar.gz"));
+  CHECK(world.files_.exists("data/snapshots/for restoring"));
+}
+
 TEST_CASE("a snapshot on a full disk is refused with the reason") {
   World world(LogKind::Embedded);
   fill(world, 3);
