@@ -265,4 +265,33 @@ TEST_CASE("a block file that is missing is told with its name and range") {
   CHECK(world.engine().stats("default").quarantined_blocks == 1);
 }
 
+TEST_CASE("histograms whose labels are lost with a record are counted and told, too") {
+  const QuietLog quiet;
+  World world(LogKind::Embedded);
+  world.append("a", kStart, 1);
+  for (int i = 0; i < 10; ++i) {
+    WriteBatch batch;
+    model::Histogram one;
+    one.count = one.zero_count = i;
+    const Labels labels = World::labels("b");
+    batch.begin_series(labels.bytes());
+    batch.add_histogram(kStart + i * kMinute, one);
+    CHECK(world.append(batch).stored == 1);
+  }
+  world.engine_.reset();
+  world.log_.reset();
+  const std::string file = newest_log_file(world);
+  std::string bytes = *world.files_.read_file(file);
+  const size_t at = bytes.find(World::labels("b").bytes());
+  REQUIRE(at != std::string::npos);
+  bytes[at] = static_cast<char>(bytes[at] ^ 1);
+  overwrite(world, file, bytes);
+  world.open();
+  CHECK(world.engine().progress().dropped_samples == 9);
+  std::vector<std::string> warnings;
+  world.read({}, kAllTime, &warnings);
+  REQUIRE(warnings.size() == 2);
+  CHECK(warnings[1].find("9 samples are missing") != std::string::npos);
+}
+
 }  // namespace tsdb

@@ -71,6 +71,7 @@ uint64_t Head::replay(LogPosition position, const LogBatch& batch) {
   refs_.clear();
   uint64_t unknown = 0;
   uint32_t begin = 0;
+  uint32_t histograms_begin = 0;
   for (const storage::LogSeries& one : batch.series) {
     if (!one.labels.empty()) restore_series(one.id, one.labels);
     const auto found = by_id_.find(one.id);
@@ -80,6 +81,10 @@ uint64_t Head::replay(LogPosition position, const LogBatch& batch) {
       if (found == by_id_.end() && !may_be_gone(batch.samples[begin].timestamp_ms, position)) {
         ++unknown;
       }
+    }
+    for (; histograms_begin < one.histograms_end; ++histograms_begin) {
+      const int64_t time_ms = batch.histograms[histograms_begin].timestamp_ms;
+      if (found == by_id_.end() && !may_be_gone(time_ms, position)) ++unknown;
     }
   }
 
