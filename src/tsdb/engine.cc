@@ -279,6 +279,8 @@ Result<AppendSummary> Engine::append(const storage::WriteBatch& batch) {
       return tl::unexpected(std::move(durable).context("make the batch durable").error());
     }
   }
+  // A deletion that failed halfway meanwhile: what was taken for a duplicate may be gone.
+  TRY(impl.check_writable());
   for (size_t i = 0; i < summary.refused.size(); ++i) {
     if (summary.refused[i] == 0) continue;
     refused_counter(static_cast<storage::RefusalReason>(i))

@@ -7,6 +7,7 @@
 // the samples: the tombstone covers its output too.
 
 #include "core/log.h"
+#include "core/metrics.h"
 #include "tsdb/block.h"
 #include "tsdb/engine_impl.h"
 
@@ -24,8 +25,16 @@ namespace {
 // Each costs something in every read of what it covers.
 constexpr size_t kTombstonesMax = 10'000;  // per tenant
 
-bool is_same(const Tombstone& one, const model::Matchers& matchers, TimeRange range) {
-  return one.range == range &&
+core::Gauge& read_only_gauge() {
+  static core::Gauge& gauge = core::gauge(
+      "petrel_tsdb_read_only", "1 while the storage takes no samples for this reason; reads go on.",
+      {{"reason", "manifest"}});
+  return gauge;
+}
+
+// Whether a later deletion of `range` does all that `one` does.
+bool is_covered(const Tombstone& one, const model::Matchers& matchers, TimeRange range) {
+  return one.range.start_ms >= range.start_ms && one.range.end_ms <= range.end_ms &&
          std::equal(one.matchers.begin(), one.matchers.end(), matchers.begin(), matchers.end(),
                     [](const model::Matcher& a, const model::Matcher& b) {
                       return a.type() == b.type() && a.name() == b.name() && a.value() == b.value();
@@ -69,7 +78,7 @@ Result<void> Engine::Impl::delete_series(Tenant& tenant, const DeleteRequest& re
     Manifest next = manifest;
     for (const model::Matchers& matchers : request.selectors) {
       std::erase_if(next.tombstones, [&](const Tombstone& one) {
-        return one.tenant == id && is_same(one, matchers, range);
+        return one.tenant == id && is_covered(one, matchers, range);
       });
       next.tombstones.push_back({.tenant = id,
                                  .matchers = matchers,
@@ -138,6 +147,7 @@ Result<void> Engine::Impl::drop_tombstones() {
 }
 
 void Engine::Impl::stop_writes(std::string why, Stop until) {
+  read_only_gauge().set(1);
   const std::lock_guard guard(stopped_mutex);
   if (writes_stopped && stopped_until == Stop::UntilRestart) return;
   stopped_why = std::move(why);
@@ -147,7 +157,9 @@ void Engine::Impl::stop_writes(std::string why, Stop until) {
 
 void Engine::Impl::resume_writes() {
   const std::lock_guard guard(stopped_mutex);
-  if (stopped_until == Stop::UntilSettled) writes_stopped = false;
+  if (stopped_until != Stop::UntilSettled) return;
+  writes_stopped = false;
+  read_only_gauge().set(0);
 }
 
 Result<void> Engine::Impl::check_writable() const {

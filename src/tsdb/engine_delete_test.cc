@@ -3,6 +3,7 @@
 #include "tsdb/manifest.h"
 #include "tsdb/testing/world.h"
 
+#include <functional>
 #include <set>
 
 namespace tsdb {
@@ -306,6 +307,77 @@ TEST_CASE("a deletion that fails changes nothing, or stops writes until a restar
     }
   }
   CHECK(clean > 0);
+  CHECK(halfway > 0);
+}
+
+TEST_CASE("deleting the same again and again leaves one tombstone") {
+  World world(LogKind::Embedded);
+  for (int i = 0; i < 20; ++i) {
+    world.append("m", kStart + i, i);
+    world.append("n", kStart + i, i);
+    delete_series(world, "m");
+  }
+  CHECK(manifest_of(world).tombstones.size() == 1);
+  delete_series(world, "m", {kStart, kStart + 5});  // says less than what is there: stays beside
+  CHECK(manifest_of(world).tombstones.size() == 2);
+  world.append("m", kStart + 20, 20);
+  world.open();
+  CHECK(count_of(world, "m") == 1);
+  CHECK(count_of(world, "n") == 20);
+  REQUIRE(world.engine().flush_all().has_value());
+  CHECK(count_of(world, "m") == 1);
+}
+
+namespace {
+
+// Calls back before it says that something is durable.
+class HookedLog final : public storage::Log {
+ public:
+  std::function<void()> before_wait;
+
+  core::Result<storage::LogPosition> append(const storage::LogBatch& batch) override {
+    return log_.append(batch);
+  }
+  core::Result<void> wait_durable(storage::LogPosition position) override {
+    if (before_wait) std::exchange(before_wait, nullptr)();
+    return log_.wait_durable(position);
+  }
+  core::Result<void> replay(storage::LogPosition from, const Visitor& visit) override {
+    return log_.replay(from, visit);
+  }
+  storage::LogPosition low() const override { return log_.low(); }
+  storage::LogPosition high() const override { return log_.high(); }
+  core::Result<void> truncate_before(storage::LogPosition position) override {
+    return log_.truncate_before(position);
+  }
+
+ private:
+  MemoryLog log_;
+};
+
+}  // namespace
+
+TEST_CASE("an append that a deletion overtakes and that fails halfway is not acknowledged") {
+  int halfway = 0;
+  for (uint64_t at = 0; at < 8; ++at) {
+    CAPTURE(at);
+    World world(LogKind::SelfContained);
+    auto owned = std::make_unique<HookedLog>();
+    HookedLog& log = *owned;
+    world.log_ = std::move(owned);
+    world.append("m", kStart, 1);
+    log.before_wait = [&] {
+      world.files_.fail_at(world.files_.fault_points() + at, core::testing::SimFault::Io);
+      (void)try_delete(world, {{Matcher::equal("__name__", "m")}}).has_value();
+      world.files_.clear_fault();
+    };
+    WriteBatch batch;
+    batch.add(World::labels("m"), kStart, 1);
+    const bool is_acknowledged = world.engine().append(batch).has_value();
+    const bool is_stopped = !world.engine().append(batch).has_value();
+    CHECK(is_acknowledged != is_stopped);
+    halfway += is_stopped ? 1 : 0;
+  }
   CHECK(halfway > 0);
 }
 
