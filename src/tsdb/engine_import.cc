@@ -186,9 +186,12 @@ Result<ImportedBlock> Engine::import_block(const model::TenantId& tenant_id, Tim
   Manifest next = impl.manifest;
   next.next_series_id = impl.next_series_id;
   next.blocks.push_back(meta);
-  // If this fails nobody knows which manifest a restart finds: the file stays for both.
-  TRY(next.store(impl.files, impl.options.data_dir));
-  impl.manifest = std::move(next);
+  bool may_be_stored = false;
+  if (Result<void> stored = impl.store_manifest(std::move(next), &may_be_stored); !stored) {
+    // Nobody may know which manifest a restart finds: both must find their files.
+    may_be_stored ? impl.unsure_files.push_back(path) : impl.drop_file(path);
+    return tl::unexpected(std::move(stored).context("publish an imported block").error());
+  }
   Blocks blocks = *tenant.blocks();
   blocks.push_back(std::move(block));
   tenant.set_blocks(std::move(blocks));
