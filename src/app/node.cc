@@ -290,6 +290,8 @@ void stop_node(Node& node) {
   }
   stop_config_watch(node);
   if (node.api) node.api->cancel_queries();
+  // Merges that requests run, too: clear_services() waits for those.
+  if (node.engine) node.engine->stop_merging();
   if (node.server) node.server->stop(kGraceMs);
   if (node.api) node.api->clear_services();
   const std::span<const Role> roles = role_table();
