@@ -603,7 +603,9 @@ Result<DiskSpace> SimFileSystem::disk_space(const std::string& path) {
   TRY(state_->alive(path));
   const uint64_t total = state_->options.capacity_bytes;
   if (state_->suspended || total == UINT64_MAX) {
-    return DiskSpace{.total_bytes = UINT64_MAX, .available_bytes = UINT64_MAX};
+    // Callers add what they have to what is left: no overflow.
+    constexpr uint64_t kEndless = uint64_t{1} << 62U;
+    return DiskSpace{.total_bytes = kEndless, .available_bytes = kEndless};
   }
   const uint64_t used = state_->used();
   return DiskSpace{.total_bytes = total, .available_bytes = total > used ? total - used : 0};
