@@ -851,8 +851,12 @@ Result<void> EmbeddedLog::note_truncation(LogPosition position) {
     while (kept + 1 < segments_.size() && segments_[kept + 1].first <= position) ++kept;
     if (kept > 0) next.low = segments_[kept].first;
   }
-  // No segment has its name for sure, and no file says so.
-  if (!has_bounds_) return {};
+  // No segment has its name for sure, and no file says so: the first one that does must not
+  // bring the old beginning back.
+  if (!has_bounds_) {
+    bounds_ = next;
+    return {};
+  }
   // What a process before this one renamed and did not sync may not outlive a power failure.
   if (next == bounds_ && are_bounds_stored_) return {};
   return store_bounds(next);
