@@ -44,20 +44,6 @@ std::string_view cardinality_word(promql::Cardinality card) {
   return "one-to-one";
 }
 
-std::string_view match_word(model::MatchType type) {
-  switch (type) {
-    case model::MatchType::Equal:
-      return "=";
-    case model::MatchType::NotEqual:
-      return "!=";
-    case model::MatchType::Regex:
-      return "=~";
-    case model::MatchType::NotRegex:
-      return "!~";
-  }
-  return "=";
-}
-
 void write_names(JsonWriter& json, std::string_view key, std::span<const std::string> names) {
   json.key(key).array();
   for (const std::string& name : names) json.value(name);
@@ -87,7 +73,7 @@ void write_selector(JsonWriter& json, const promql::VectorSelector& selector) {
   json.key("matchers").array();
   for (const model::Matcher& matcher : selector.matchers) {
     json.object().key("name").value(matcher.name()).key("value").value(matcher.value());
-    json.key("type").value(match_word(matcher.type())).end();
+    json.key("type").value(model::match_symbol(matcher.type())).end();
   }
   json.end();
   write_time(json, selector.time);

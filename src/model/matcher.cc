@@ -21,7 +21,9 @@ std::optional<std::vector<std::string>> split_literals(std::string_view regex) {
   }
 }
 
-const char* symbol(MatchType type) {
+}  // namespace
+
+std::string_view match_symbol(MatchType type) {
   switch (type) {
     case MatchType::Equal:
       return "=";
@@ -32,10 +34,8 @@ const char* symbol(MatchType type) {
     case MatchType::NotRegex:
       return "!~";
   }
-  return "?";
+  return {};
 }
-
-}  // namespace
 
 core::Result<Matcher> Matcher::create(MatchType type, std::string name, std::string value) {
   Matcher matcher;
@@ -85,7 +85,7 @@ bool Matcher::matches(std::string_view label_value) const {
 
 std::string Matcher::to_string() const {
   std::string out = is_legacy_label_name(name_) ? name_ : "\"" + name_ + "\"";
-  out += symbol(type_);
+  out += match_symbol(type_);
   out += '"';
   for (const char c : value_) {
     if (c == '"' || c == '\\') out += '\\';

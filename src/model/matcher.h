@@ -18,6 +18,8 @@ class RE2;
 namespace model {
 
 enum class MatchType : uint8_t { Equal, NotEqual, Regex, NotRegex };
+// =, !=, =~, !~
+std::string_view match_symbol(MatchType type);
 
 // Immutable, cheap to copy, thread-safe.
 class Matcher {

@@ -73,24 +73,10 @@ bool unescape(std::string_view text, std::string& out) {
   return true;
 }
 
-std::string_view operator_of(model::MatchType type) {
-  switch (type) {
-    case model::MatchType::Equal:
-      return "=";
-    case model::MatchType::NotEqual:
-      return "!=";
-    case model::MatchType::Regex:
-      return "=~";
-    case model::MatchType::NotRegex:
-      return "!~";
-  }
-  return {};
-}
-
 std::optional<model::MatchType> match_type(std::string_view text) {
   for (const auto type : {model::MatchType::Equal, model::MatchType::NotEqual,
                           model::MatchType::Regex, model::MatchType::NotRegex}) {
-    if (operator_of(type) == text) return type;
+    if (model::match_symbol(type) == text) return type;
   }
   return std::nullopt;
 }
@@ -203,7 +189,7 @@ std::string Manifest::encode() const {
     for (const model::Matcher& matcher : one.matchers) {
       text.push_back(' ');
       append_escaped(text, matcher.name());
-      text += fmt::format(" {} ", operator_of(matcher.type()));
+      text += fmt::format(" {} ", model::match_symbol(matcher.type()));
       append_escaped(text, matcher.value());
     }
     text.push_back('\n');
