@@ -74,7 +74,7 @@ class EmbeddedLog final : public storage::Log {
   storage::LogPosition low() const override;
   storage::LogPosition high() const override;
   core::Result<void> truncate_before(storage::LogPosition position) override;
-  // Segments and spare ones, which are never smaller than the size that is set.
+  // Segments and spare ones, as large as their files are now.
   uint64_t size_bytes() const override;
 
   // Why appends are refused, if they are.

@@ -1,0 +1,224 @@
+// Reading segments back, whole or damaged.
+
+#include "core/log.h"
+#include "tsdb/embedded_log_impl.h"
+
+#include <algorithm>
+
+namespace tsdb {
+
+using core::ErrorCode;
+using core::Result;
+using storage::LogBatch;
+using storage::LogPosition;
+
+namespace {
+
+// Pieces in which a file is read that cannot be read as a whole.
+constexpr uint64_t kPieceBytes = 4096;
+
+}  // namespace
+
+core::Counter& log_corruptions() {
+  static core::Counter& metric =
+      core::counter("petrel_log_corruptions_total",
+                    "Damaged places found in the log: acknowledged samples may be lost.");
+  return metric;
+}
+core::Gauge& log_lost_records() {
+  static core::Gauge& metric =
+      core::gauge("petrel_log_lost_records",
+                  "Batches of the log, found damaged since the start, that are lost.");
+  return metric;
+}
+core::Gauge& log_damaged_files() {
+  static core::Gauge& metric =
+      core::gauge("petrel_log_damaged_files", "Damaged segments of the log that are kept aside.");
+  return metric;
+}
+
+// A disk that cannot read a part of a file gives the rest; zeros stand for that part.
+std::string EmbeddedLog::read_what_is_there(const std::string& file, Loaded& loaded) const {
+  const auto note = [&](uint64_t offset, const core::Error& error) {
+    if (loaded.unreadable_at) return;
+    loaded.unreadable_at = offset;
+    loaded.damage = storage::LogDamage{.file = file, .offset = offset, .what = error.message};
+  };
+  const Result<std::unique_ptr<core::File>> opened = files_.open(file, core::OpenMode::Read);
+  if (!opened) {
+    note(0, opened.error());
+    return {};
+  }
+  const Result<uint64_t> size = (*opened)->size();
+  if (!size) {
+    note(0, size.error());
+    return {};
+  }
+  if (Result<std::string> whole = (*opened)->read_at(0, *size)) return *std::move(whole);
+  std::string bytes(*size, '\0');
+  for (uint64_t at = 0; at < *size; at += kPieceBytes) {
+    const Result<std::string> piece = (*opened)->read_at(at, kPieceBytes);
+    if (piece) {
+      std::copy(piece->begin(), piece->end(), bytes.begin() + static_cast<ptrdiff_t>(at));
+    } else {
+      note(at, piece.error());
+    }
+  }
+  return bytes;
+}
+
+// Fails only for a version of the future.
+Result<EmbeddedLog::Loaded> EmbeddedLog::load(const Segment& segment) {
+  Loaded loaded;
+  const std::string file = path(segment.name);
+  loaded.bytes = read_what_is_there(file, loaded);
+  Result<SegmentHeader> header = decode_segment_header(loaded.bytes);
+  if (header && header->first != segment.first) {
+    header =
+        core::fail(ErrorCode::Corruption, "the header names record {} as its first", header->first);
+  }
+  if (header) {
+    loaded.header = *header;
+  } else if (header.error().code == ErrorCode::Unsupported) {
+    return tl::unexpected(std::move(header).context("log segment {}", file).error());
+  } else {
+    loaded.header = {.first = segment.first,
+                     .salt = recover_salt(loaded.bytes, segment.first).value_or(0)};
+    if (!loaded.damage) {
+      loaded.damage = storage::LogDamage{.file = file, .offset = 0, .what = header.error().message};
+    }
+  }
+  if (loaded.damage) loaded.damage->first = loaded.damage->end = segment.first;
+  return loaded;
+}
+
+storage::LogDamage EmbeddedLog::damage_of(const Segment& segment, const SegmentReader::Gap& gap,
+                                          const core::Error& error) const {
+  return {.first = gap.first,
+          .end = gap.end,
+          .file = path(segment.name),
+          .offset = gap.offset,
+          .what = error.message};
+}
+
+// What was found before is found again by every replay, which may know more about it.
+void EmbeddedLog::note_damage(const storage::LogDamage& damage) {
+  {
+    const std::lock_guard lock(mutex_);
+    for (storage::LogDamage& known : damage_) {
+      if (known.file != damage.file || known.offset != damage.offset) continue;
+      known.accepted_after_ms = damage.accepted_after_ms;
+      known.accepted_before_ms = damage.accepted_before_ms;
+      return;
+    }
+    const auto behind =
+        std::find_if(damage_.begin(), damage_.end(),
+                     [&](const storage::LogDamage& one) { return one.first > damage.first; });
+    damage_.insert(behind, damage);
+  }
+  log_corruptions().add();
+  log_lost_records().add(static_cast<double>(damage.lost()));
+  core::log_error("log", "the log is damaged: what is whole before and behind it is kept",
+                  {{"file", damage.file},
+                   {"offset", damage.offset},
+                   {"first_lost_record", damage.first},
+                   {"lost_records", damage.lost()},
+                   {"all_known", damage.end_is_known},
+                   {"error", damage.what}});
+  keep_aside(damage.file.substr(options_.dir.size() + 1));
+}
+
+// A second name outlives the truncation of the log. Where there can be none, truncation
+// gives the file that name instead of removing it.
+void EmbeddedLog::keep_aside(const std::string& name) {
+  {
+    const std::lock_guard lock(mutex_);
+    const auto segment = std::find_if(segments_.begin(), segments_.end(),
+                                      [&](const Segment& one) { return one.name == name; });
+    if (segment == segments_.end() || segment->is_damaged) return;
+    segment->is_damaged = true;
+  }
+  const std::string aside = path(name).append(kLogDamagedSuffix);
+  const Result<void> linked = files_.link(path(name), aside);
+  if (!linked && linked.error().code != ErrorCode::Conflict) {
+    core::log_warn("log", "the damaged segment has no second name yet",
+                   {{"error", linked.error().message}});
+    return;
+  }
+  if (linked) log_damaged_files().add(1);
+  const std::lock_guard lock(mutex_);
+  for (Segment& one : segments_) one.is_kept_aside |= one.name == name;
+}
+
+std::vector<storage::LogDamage> EmbeddedLog::damage() const {
+  const std::lock_guard lock(mutex_);
+  return damage_;
+}
+
+Result<void> EmbeddedLog::replay(LogPosition from, const Visitor& visit) {
+  std::vector<Segment> segments;
+  LogPosition end = 0;
+  {
+    std::unique_lock lock(mutex_);
+    const LogPosition high = high_;
+    lock.unlock();
+    // A disk that takes no writes can still be read.
+    if (high > 0 && !wait_durable(high - 1)) core::log_warn("log", "replay without the newest");
+    lock.lock();
+    segments.assign(segments_.begin(), segments_.end());
+    end = std::max(durable_end_, found_end_);
+  }
+  Replay state{.from = from, .visit = visit};
+  if (begin_damage_ && !segments.empty() && from <= begin_damage_->end &&
+      segments.front().first == begin_damage_->end) {
+    state.gaps.push_back(*begin_damage_);
+  }
+  for (size_t i = 0; i < segments.size(); ++i) {
+    const LogPosition segment_end = i + 1 < segments.size() ? segments[i + 1].first : end;
+    if (segment_end <= from || segment_end == segments[i].first) continue;
+    TRY(replay_segment(segments[i], segment_end, state));
+  }
+  note_gaps(state, std::nullopt);
+  return {};
+}
+
+Result<void> EmbeddedLog::replay_segment(const Segment& segment, LogPosition end, Replay& replay) {
+  const Loaded loaded = TRY(load(segment));
+  const auto checksums =
+      options_.skip_checksums_for_test ? Checksums::SkipForTest : Checksums::Verify;
+  SegmentReader reader(loaded.bytes, loaded.header, end, checksums);
+  if (loaded.damage) replay.gaps.push_back(*loaded.damage);
+  LogBatch batch;
+  while (true) {
+    const Result<std::optional<SegmentReader::Record>> found = reader.next();
+    if (!found) {
+      replay.gaps.push_back(damage_of(segment, reader.pass_over(), found.error()));
+      continue;
+    }
+    if (!*found) break;
+    const SegmentReader::Record& record = **found;
+    if (record.position < replay.from) continue;
+    if (const Result<void> decoded = decode_batch_payload(record.payload, batch); !decoded) {
+      replay.gaps.push_back(damage_of(
+          segment, {.first = record.position, .end = record.position + 1, .offset = record.offset},
+          decoded.error()));
+      continue;
+    }
+    note_gaps(replay, batch.accepted_at_ms);
+    replay.accepted_at_ms = batch.accepted_at_ms;
+    TRY(replay.visit(record.position, batch).context("replay record {}", record.position));
+  }
+  return {};
+}
+
+// When the lost records were accepted is known from their neighbours.
+void EmbeddedLog::note_gaps(Replay& replay, std::optional<int64_t> before_ms) {
+  for (storage::LogDamage& gap : replay.gaps) {
+    gap.accepted_after_ms = replay.accepted_at_ms;
+    gap.accepted_before_ms = before_ms;
+    note_damage(gap);
+  }
+  replay.gaps.clear();
+}
+
+}  // namespace tsdb
