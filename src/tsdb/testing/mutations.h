@@ -15,14 +15,16 @@ struct Mutation {
 
 inline constexpr Mutation kMutations[] = {
     // Log
-    {"log-no-sync", "src/tsdb/embedded_log.cc", "records are acknowledged without a sync"},
-    {"log-no-segment-sync", "src/tsdb/embedded_log.cc", "a new segment gets its name unsynced"},
-    {"log-no-dir-sync", "src/tsdb/embedded_log.cc", "the name of a segment is not synced"},
-    {"log-no-rewrite", "src/tsdb/embedded_log.cc", "what was perhaps never synced stays so"},
+    {"log-no-sync", "src/tsdb/embedded_log_write.cc", "records are acknowledged without a sync"},
+    {"log-no-segment-sync", "src/tsdb/embedded_log_write.cc",
+     "a new segment gets its name unsynced"},
+    {"log-no-dir-sync", "src/tsdb/embedded_log_write.cc", "the name of a segment is not synced"},
+    {"log-no-rewrite", "src/tsdb/embedded_log_write.cc", "what was perhaps never synced stays so"},
     {"log-truncate-no-dir-sync", "src/tsdb/embedded_log.cc", "segments may go in any order"},
     {"log-truncate-too-early", "src/tsdb/embedded_log.cc", "a segment goes that is needed"},
-    {"log-spares-no-dir-sync", "src/tsdb/embedded_log.cc", "a spare may still have its old name"},
-    {"log-no-salt", "src/tsdb/embedded_log.cc", "records of a former life may match"},
+    {"log-spares-no-dir-sync", "src/tsdb/embedded_log_open.cc",
+     "a spare may still have its old name"},
+    {"log-no-salt", "src/tsdb/embedded_log_write.cc", "records of a former life may match"},
     {"log-all-damage-is-torn", "src/tsdb/embedded_log_segment.cc", "damage ends the log silently"},
     {"log-no-record-checksum", "src/tsdb/embedded_log_segment.cc", "torn records count"},
     // Manifest
