@@ -33,7 +33,8 @@ Result<std::unique_ptr<EmbeddedLog>> EmbeddedLog::open(EmbeddedLogOptions option
   const std::string& dir = log->options_.dir;
   TRY(files.create_dirs(dir).context("log"));
   log_corruptions().add(0);
-  log_lost_records().set(0);
+  // Added to, as the next: another log may be open, that of a snapshot is beside the own one.
+  log_lost_records().add(0);
   TRY(log->find_segments());
   log->load_bounds();
   if (!log->segments_.empty()) TRY(log->find_end());
@@ -75,7 +76,7 @@ Result<void> EmbeddedLog::find_segments() {
       core::log_warn("log", "unknown file in the log's folder", {{"path", path(name)}});
     }
   }
-  log_damaged_files().set(kept_aside);
+  log_damaged_files().add(kept_aside);
   // On the disk a spare may still have the name of a segment, if the process was killed in
   // between: what is written to it now would be found there after a loss of power.
   if (!spares_.empty() && !PETREL_MUTATED("log-spares-no-dir-sync")) {

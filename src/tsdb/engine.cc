@@ -461,11 +461,13 @@ Result<std::vector<storage::ExemplarSeries>> Engine::exemplars(const LabelsReque
 
 Result<MaintainReport> Engine::maintain() {
   TRY(impl_->check_ready());
+  const std::lock_guard step(impl_->maintain_mutex);
   return impl_->maintain(false);
 }
 
 Result<MaintainReport> Engine::flush_all() {
   TRY(impl_->check_ready());
+  const std::lock_guard step(impl_->maintain_mutex);
   return impl_->maintain(true);
 }
 

@@ -150,8 +150,8 @@ class Engine final : public storage::SampleSink, public storage::SeriesSource {
   // seconds from one background thread. An error leaves everything as it was; the
   // next call tries again.
   core::Result<MaintainReport> maintain();
-  // Flushes everything in the head but samples of the future, further ahead of the clock than
-  // is taken: they would close the present with them. For snapshots and for tests.
+  // Flushes everything in the head but samples of the future: they would close the present
+  // with them. So would those of a clock that has just jumped ahead.
   core::Result<MaintainReport> flush_all();
 
   // Merges blocks as long as the plan has something to merge; `steps` at most. Beside
@@ -163,8 +163,9 @@ class Engine final : public storage::SampleSink, public storage::SeriesSource {
   core::Result<CompactReport> clean_tombstones();
   // Makes a merge that runs give up soon, and later ones do nothing: for shutting down.
   void stop_merging();
-  // A copy of everything as a data directory of its own under <data>/snapshots, of hard
-  // links to the blocks; gives its name. `skip_head`: without what is not in blocks yet.
+  // A copy of everything as a data directory of its own under <data>/snapshots: hard links to
+  // the blocks, after a flush, and a log of what no block can take yet. Gives its name.
+  // `skip_head`: without what is not in blocks yet.
   core::Result<std::string> snapshot(bool skip_head);
 
   // Writes series from outside into one block and makes it count: all of them or none. The

@@ -164,8 +164,9 @@ struct Engine::Impl {
   void abandon(const Merge& merge);
 
   // engine_snapshot.cc; under maintain_mutex
-  core::Result<std::string> snapshot();
-  core::Result<void> build_snapshot(const std::string& dir);
+  core::Result<std::string> snapshot(bool skip_head);
+  core::Result<void> build_snapshot(const std::string& dir, bool skip_head);
+  core::Result<void> write_rest(const std::string& dir);
   core::Result<std::string> snapshot_name() const;
   core::Result<void> remove_unfinished_snapshots();
 

@@ -130,7 +130,6 @@ Result<void> write_series(const Head& head, const HeadFlush& flush, const Sorted
 }  // namespace
 
 Result<MaintainReport> Engine::Impl::maintain(bool everything) {
-  const std::lock_guard step(maintain_mutex);
   MaintainReport report;
   flushes.clear();
   flushed.clear();
@@ -166,30 +165,30 @@ Result<MaintainReport> Engine::Impl::maintain(bool everything) {
 
 // Up to where a tenant is to be flushed now; nothing when it is not time for a flush. A range
 // is complete when the newest sample is half a range past its end: later samples for it are
-// few, and patches.
+// few, and patches. Never further than the clock: a sender whose time is wrong would make
+// late data of the present.
 std::optional<int64_t> Engine::Impl::flush_until(Tenant& tenant, bool everything) {
   Head& head = tenant.head;
   const int64_t range = options.block_range_ms;
   const int64_t now_ms = trusted_clock.now_ms();
   const int64_t now_ns = clock.monotonic_ns();
+  const int64_t future_ms = now_ms + 1;
   int64_t until = head.closed_before_ms();  // of a flush that failed
   std::optional<int64_t> after;
   for (int i = 0; i < kRangesPerStep || everything; ++i) {
     const std::optional<TimeRange> oldest = head.next_range(after);
-    if (!oldest) break;
+    if (!oldest || oldest->end_ms > future_ms) break;
     // A tenant that stopped would keep its last hours in memory, and the log with them.
     // Asked after the range was seen: if an append has just begun it, that is noted.
     const int64_t idle_ms = (now_ns - head.last_append_ns()) / 1'000'000;
-    // Never a range that the clock has not passed: the present would be closed with it.
-    const bool stopped = idle_ms > 2 * range && oldest->end_ms <= now_ms;
-    if (!stopped && head.newest_ms(now_ms) < oldest->end_ms + range / 2) break;
+    if (idle_ms <= 2 * range && head.newest_ms(now_ms) < oldest->end_ms + range / 2) break;
     until = std::max(until, oldest->end_ms);
     after = oldest->start_ms;
   }
   const int64_t newest = head.newest_ms(now_ms);
   const bool has_samples = newest != kNoTime && head.next_range(std::nullopt).has_value();
-  // Not to the end of the range: the present would become late data.
-  if (everything && has_samples) until = std::max(until, newest + 1);
+  // Not to the end of the range: what is still to come of it would be late.
+  if (everything && has_samples) until = std::max(until, std::min(newest + 1, future_ms));
 
   const Head::LateUse use = head.late_use();
   if (use.patches == 0) {
@@ -203,7 +202,7 @@ std::optional<int64_t> Engine::Impl::flush_until(Tenant& tenant, bool everything
                            now_ns - *tenant.patches_since_ns > range * 1'000'000);
   // Late samples of open ranges leave only with what they belong to. A quarter of an hour at
   // least each time, so that the blocks do not become many.
-  const int64_t early = newest == kNoTime ? kNoTime : newest - range / 2;
+  const int64_t early = newest == kNoTime ? kNoTime : std::min(newest - range / 2, future_ms);
   if (has_samples && use.late > options.late_samples_max / 2 &&
       early >= head.read_from_ms() + range / 8) {
     until = std::max(until, early);

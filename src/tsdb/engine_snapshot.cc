@@ -1,21 +1,25 @@
 // A snapshot of the storage: a folder that is a data directory of its own.
 //
-//   <data>/snapshots/20260102T030405Z-1f0e...  ─ manifest, series_snapshot-N, blocks/*
+//   <data>/snapshots/20260102T030405Z-1f0e...  ─ manifest, series_snapshot-N, blocks/*, log/*
 //
 // Block files are never written to once a manifest names them, so the snapshot has hard
 // links: it costs names now, and disk only when the original's blocks are merged or expire.
-// It has no log. Positions of the log mean nothing in it and are 0: the log that begins
-// there has only what comes after the snapshot. Its manifest is written last, when
-// everything else is durable: a folder without one is what a crash left behind, and the
-// next start removes it.
+// Its log is one of its own, of what no block has: samples of times that the clock has not
+// reached, or that only a clock which jumped ahead has. Positions are 0 in its manifest: all
+// of that log comes after what blocks hold and what was deleted. The manifest is written
+// last, when everything else is durable: a folder without one is what a crash left behind,
+// and the next start removes it.
 
 #include "core/log.h"
 #include "core/mutation.h"
+#include "core/rng.h"
 #include "core/time.h"
 #include "tsdb/block.h"
+#include "tsdb/embedded_log.h"
 #include "tsdb/engine_impl.h"
 #include "tsdb/series_snapshot.h"
 
+#include <algorithm>
 #include <fmt/format.h>
 
 namespace tsdb {
@@ -28,6 +32,8 @@ namespace {
 // A snapshot's own files are its manifest, metadata and exemplars: little, but on a full
 // disk even they would take what the log needs.
 constexpr uint64_t kSpaceMin = 32ULL << 20U;
+// Of the snapshot's log, which is short: only what was used of the last segment stays.
+constexpr uint64_t kSegmentBytes = 4ULL << 20U;
 
 // "20260102T030405Z"
 std::string compact_time(int64_t time_ms) {
@@ -66,8 +72,8 @@ Result<void> link_blocks(core::FileSystem& files, const Manifest& manifest, cons
   return {};
 }
 
-// Without a log no record refers to a series by its id: only what is neither in blocks
-// nor in the log is needed.
+// The log names the labels of all its series: only what is neither in blocks nor in the log
+// is needed.
 Result<void> write_metadata(core::FileSystem& files, const std::string& path,
                             const std::vector<Tenant*>& tenants) {
   std::unique_ptr<SeriesSnapshotWriter> writer = TRY(SeriesSnapshotWriter::create(files, path));
@@ -83,8 +89,8 @@ Result<void> write_metadata(core::FileSystem& files, const std::string& path,
   return writer->finish();
 }
 
-// What the copy starts with: the same blocks, and a log that is about to begin.
-Manifest without_log(const Manifest& manifest) {
+// What the copy starts with: the same blocks, and a log that begins after them.
+Manifest with_new_log(const Manifest& manifest) {
   Manifest copy = manifest;
   for (auto& [tenant, closed] : copy.closed) closed.log_before = 0;
   for (Tombstone& one : copy.tombstones) one.log_before = 0;
@@ -104,9 +110,23 @@ Result<std::string> Engine::Impl::snapshot_name() const {
   return core::fail(ErrorCode::Internal, "no free name for a snapshot in {}", snapshots_dir());
 }
 
-Result<void> Engine::Impl::build_snapshot(const std::string& dir) {
+// After a flush: the log of the copy gets what is left of the heads.
+Result<void> Engine::Impl::write_rest(const std::string& dir) {
+  const std::vector<Tenant*> all = all_tenants();
+  if (std::none_of(all.begin(), all.end(), [](Tenant* one) { return one->head.has_unflushed(); })) {
+    return {};
+  }
+  core::SeededRng rng(hasher(dir).high);
+  const std::unique_ptr<EmbeddedLog> rest = TRY(
+      EmbeddedLog::open({.dir = dir + "/log", .segment_bytes = kSegmentBytes}, files, clock, rng));
+  for (Tenant* tenant : all) TRY(tenant->head.log_unflushed(*rest, clock.now_ms()));
+  return rest->high() == 0 ? Result<void>() : rest->wait_durable(rest->high() - 1);
+}
+
+Result<void> Engine::Impl::build_snapshot(const std::string& dir, bool skip_head) {
   TRY(link_blocks(files, manifest, blocks_dir(), dir + "/blocks"));
-  Manifest copy = without_log(manifest);
+  if (!skip_head) TRY(write_rest(dir));
+  Manifest copy = with_new_log(manifest);
   copy.next_series_id = next_series_id;
   const std::string metadata =
       fmt::format("{}/{}", dir, series_snapshot_name(copy.snapshot_number));
@@ -116,8 +136,9 @@ Result<void> Engine::Impl::build_snapshot(const std::string& dir) {
 }
 
 // Under maintain_mutex, so that neither a merge nor retention removes a file that is about
-// to be linked.
-Result<std::string> Engine::Impl::snapshot() {
+// to be linked, and no flush comes between the blocks and the rest.
+Result<std::string> Engine::Impl::snapshot(bool skip_head) {
+  if (!skip_head) TRY(maintain(true).context("flush for the snapshot"));
   const core::DiskSpace space = TRY(files.disk_space(options.data_dir));
   if (space.available_bytes < kSpaceMin) {
     return core::fail(ErrorCode::LimitExceeded,
@@ -126,7 +147,7 @@ Result<std::string> Engine::Impl::snapshot() {
   }
   const std::string name = TRY(snapshot_name());
   const std::string dir = snapshots_dir() + "/" + name;
-  if (Result<void> built = build_snapshot(dir); !built) {
+  if (Result<void> built = build_snapshot(dir, skip_head); !built) {
     (void)files.remove_all(dir);
     return tl::unexpected(std::move(built).context("snapshot {}", dir).error());
   }
@@ -148,9 +169,8 @@ Result<void> Engine::Impl::remove_unfinished_snapshots() {
 
 Result<std::string> Engine::snapshot(bool skip_head) {
   TRY(impl_->check_ready());
-  if (!skip_head) TRY(impl_->maintain(true).context("flush for the snapshot"));
   const std::lock_guard step(impl_->maintain_mutex);
-  return impl_->snapshot();
+  return impl_->snapshot(skip_head);
 }
 
 std::vector<BlockMeta> Engine::blocks(const model::TenantId& tenant) const {

@@ -13,7 +13,7 @@ namespace {
 // An engine on a snapshot, with a log of its own.
 struct Copy {
   Copy(World& world, const std::string& name) {
-    auto opened_log = EmbeddedLog::open({.dir = dir_of(name) + "/wal", .segment_bytes = 64 << 10U},
+    auto opened_log = EmbeddedLog::open({.dir = dir_of(name) + "/log", .segment_bytes = 64 << 10U},
                                         world.files_, world.clock_, world.rng_);
     REQUIRE_MESSAGE(opened_log.has_value(), opened_log.error().message);
     log = std::move(*opened_log);
@@ -77,6 +77,57 @@ TEST_CASE("a snapshot answers what the original answered") {
   REQUIRE(copy.engine->flush_all().has_value());
   CHECK(copy.read(world).size() == before.size() + 1);
   CHECK(world.read() == before);
+}
+
+TEST_CASE("a snapshot has samples that no block can take yet") {
+  FOR_BOTH_LOGS
+  World world(kind);
+  fill(world, 3);
+  model::Histogram histogram;
+  histogram.schema = 2;
+  histogram.count = 3;
+  histogram.sum = 1.5;
+  histogram.integer_counts = true;
+  histogram.positive_spans = {{.offset = 1, .length = 2}};
+  histogram.positive_counts = {1, 2};
+  const int64_t now = world.clock_.now_ms();
+  // Ahead of the clock, far ahead of it after it went back, and of a clock that is not trusted.
+  WriteBatch ahead;
+  for (int i = 1; i < 300; ++i) {
+    ahead.add(World::labels("up{job=a}"), now + 1000L * i, i * 0.1);
+  }
+  ahead.begin_series(ahead.keep(World::labels("h").bytes()));
+  ahead.add_histogram(now + 5000, histogram);
+  CHECK(world.append(ahead).refused_total() == 0);
+  world.clock_.jump_to_ms(now + 3000 * kHour);
+  CHECK(world.append("far", now + 3000 * kHour, 7).stored == 1);
+  world.clock_.jump_to_ms(now + kMinute);
+  CHECK(world.append("up{job=b}", now + kMinute, 8).stored == 1);
+  world.maintain();
+  world.clock_.jump_to_ms(now + 30 * kHour);
+  CHECK(world.append("up{job=b}", now + 30 * kHour, 9).stored == 1);
+  const auto before = world.read();
+  const std::string name = take(world, false);
+  CHECK(world.read() == before);
+  Copy copy(world, name);
+  CHECK(copy.read(world) == before);
+  CHECK(before.at("far").size() == 1);
+  storage::LabelsRequest all;
+  all.range = kAllTime;
+  CHECK(copy.engine->series(all)->size() == world.engine().series(all)->size());
+
+  // The copy is a data directory as any other: it takes samples, flushes and starts again.
+  WriteBatch more;
+  more.add(World::labels("new"), now + 30 * kHour, 1);
+  REQUIRE(copy.engine->append(more).has_value());
+  world.clock_.jump_to_ms(now + 31 * kHour);
+  REQUIRE(copy.engine->flush_all().has_value());
+  copy.engine.reset();
+  copy.log.reset();
+  Copy again(world, name);
+  auto after = again.read(world);
+  CHECK(after.erase("new") == 1);
+  CHECK(after == before);
 }
 
 TEST_CASE("a snapshot without the head has what is in blocks") {

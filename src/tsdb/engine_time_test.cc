@@ -1,5 +1,6 @@
 // Ranges, flushes, retention and clocks that jump.
 
+#include "tsdb/manifest.h"
 #include "tsdb/testing/world.h"
 
 namespace tsdb {
@@ -51,6 +52,43 @@ TEST_CASE("a wall clock that once ran ahead does not make everything too old") {
   world.clock_.jump_to_ms(kStart + kMinute);
   CHECK(world.append("n", kStart + kMinute, 3).stored == 1);
   CHECK(world.append("m", kStart + kMinute, 3).stored == 1);  // late, for its series
+}
+
+TEST_CASE("a flush never makes late data of the present") {
+  World world(LogKind::Embedded);
+  world.options_.late_samples_max = 0;  // late samples would be refused
+  int64_t now = kStart;
+  const auto flush_and_go_on = [&] {
+    REQUIRE(world.engine().flush_all().has_value());
+    world.maintain();
+    for (int i = 0; i < 8; ++i) {
+      now += kMinute;
+      world.clock_.jump_to_ms(now);
+      CHECK(world.append("slow", now, i).stored == 1);
+    }
+  };
+  world.append("slow", now, 1);
+  SUBCASE("though a sender is ahead") {
+    world.append("fast", now + 9 * kMinute, 1);
+    flush_and_go_on();
+    const auto blocks = world.engine().blocks("default");
+    REQUIRE(blocks.size() == 1);
+    CHECK(blocks[0].max_time_ms == kStart);
+  }
+  SUBCASE("though a sender is ahead of short ranges") {
+    world.options_.block_range_ms = kMinute;
+    world.open();
+    world.append("fast", now + 9 * kMinute, 1);
+    flush_and_go_on();
+  }
+  SUBCASE("though the clock was wrong for a moment") {
+    world.clock_.jump_to_ms(now + 30 * kHour);
+    world.append("fast", now + 30 * kHour, 1);
+    flush_and_go_on();
+  }
+  world.open();
+  CHECK(world.read().at("slow").size() == 9);
+  CHECK(world.read().at("fast").size() == 1);
 }
 
 TEST_CASE("ranges that are complete become blocks, the log is cut, reads see no seam") {

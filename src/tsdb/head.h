@@ -198,6 +198,10 @@ class Head {
   // Appends the samples of all ranges from `from_ms`, the start of one, to the log again;
   // when that is durable the ranges need the log from there on only (head_carry.cc).
   core::Result<void> log_again(storage::Log& log, int64_t from_ms, int64_t now_ms);
+  // Whether blocks do not have everything; and appends what they do not have to another log,
+  // each series as a new one, not yet durable. Not while a flush runs.
+  bool has_unflushed() const;
+  core::Result<void> log_unflushed(storage::Log& log, int64_t now_ms) const;
   // When the last append came, monotonic; a tenant that stopped is flushed as a whole.
   void note_append(int64_t monotonic_ns) { last_append_ns_ = monotonic_ns; }
   int64_t last_append_ns() const { return last_append_ns_; }
@@ -286,6 +290,16 @@ class Head {
 
   std::string labels_of(const Series& series) const;
   std::vector<uint64_t> series_ids(std::span<const SeriesRef> refs) const;
+  // What to write of which series (head_carry.cc).
+  struct Copying {
+    std::vector<SeriesRef> refs;
+    HeadRange range;
+    uint32_t flush_min = 0;  // patches of this flush and later ones
+    bool is_new = false;     // the log does not know the series
+    int64_t now_ms = 0;
+  };
+  core::Result<std::optional<storage::LogPosition>> copy_to(storage::Log& log,
+                                                            const Copying& copying) const;
 
   const model::TenantId tenant_;
   const EngineOptions& options_;

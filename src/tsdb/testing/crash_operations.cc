@@ -390,18 +390,7 @@ void CrashRun::snapshot() {
     if (is_sound()) fail("a copy failed without a fault: " + name.error().message);
     return;
   }
-  // While a clock that jumped ahead is not trusted, samples of its time stay in the head.
-  copies_.push_back(
-      {.name = *name, .moment = model_.moment(), .has_head = has_head && !clock_jumped_});
-  // A copy is of blocks, and no block takes samples of a far future.
-  const int64_t end_ms = clock_.now_ms() + engine_options_.ahead_max_ms;
-  for (ModelSeries& series : copies_.back().moment) {
-    for (auto& samples : series.samples) {
-      for (auto one = samples.upper_bound(end_ms); one != samples.end(); ++one) {
-        for (Version& version : one->second.versions) version.acknowledged = false;
-      }
-    }
-  }
+  copies_.push_back({.name = *name, .moment = model_.moment(), .has_head = has_head});
   if (one_in(2)) check_copy(copies_.back());
   if (copies_.size() > 2) {
     // This is not the engine: it happens for sure. Without power it happens later.
@@ -458,7 +447,6 @@ void CrashRun::finish_read() {
 void CrashRun::clock_jump() {
   const int64_t jump = (static_cast<int64_t>(rng_.below(600)) - 300) * kMinute;
   clock_.jump_to_ms(clock_.now_ms() + jump);
-  clock_jumped_ = true;
   trace("the clock jumps by {} min", jump / kMinute);
   coverage_.count("clock jumps");
 }

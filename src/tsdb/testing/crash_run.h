@@ -154,7 +154,6 @@ class CrashRun {
   uint64_t hard_faults_ = 0;  // of them, those that are not want of space
   bool is_small_ = false;     // the disk was of limited size in this life
   bool is_damaged_ = false;   // somebody changed a file
-  bool clock_jumped_ = false;
   uint64_t steps_ = 0;
   std::optional<std::string> broken_;
   std::vector<std::string> trace_;
