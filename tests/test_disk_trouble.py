@@ -154,6 +154,11 @@ def test_a_nearly_full_disk_refuses_writes_before_it_is_full_and_recovers_by_its
     assert metric(server, "petrel_tsdb_disk_free_bytes") == pytest.approx(90 * MIB, rel=0.01)
     ready = server.call("/-/ready")
     assert ready.status == 200 and "Degraded: storage: read-only" in ready.text
+    [degraded] = server.get("/api/v1/status/runtimeinfo")["degraded"]
+    assert (degraded["part"], degraded["reason"], degraded["stopsWrites"]) == ("storage", "disk_full", True)
+    assert "nearly full" in degraded["text"]
+    time.sleep(2.5)
+    assert server.log().count("no samples are taken") == 1, "told once, not at every look at the disk"
     assert server.value("before", now) == 1.5
 
     disk.set(f"free_bytes {120 * MIB}")
@@ -163,6 +168,8 @@ def test_a_nearly_full_disk_refuses_writes_before_it_is_full_and_recovers_by_its
     wait_for(lambda: write_one(server, "during", 2.5, at_ms).status in (200, 204), 15, "writes taken again")
     assert server.value("during", now) == 2.5
     wait_for(lambda: server.call("/-/ready").text == "Petrel is Ready.\n", 5, "all well")
+    assert server.get("/api/v1/status/runtimeinfo")["degraded"] == []
+    wait_for(lambda: "samples may be taken again" in server.log(), 5, "its end in the log")
     assert metric(server, 'petrel_tsdb_read_only{reason="disk_full"}') == 0
 
 

@@ -110,6 +110,14 @@ struct ReplayProgress {
   uint64_t current = 0;
 };
 
+// Something that does not work though the server is ready.
+struct Trouble {
+  std::string part;    // of the server: "storage", "alerting"
+  std::string reason;  // one word; of the storage that of petrel_tsdb_read_only
+  std::string text;    // for humans
+  bool stops_writes = false;
+};
+
 // The configuration in effect and how its last reading went, whoever asked for it.
 struct ConfigState {
   std::string yaml;                   // secrets hidden
@@ -146,8 +154,9 @@ struct ApiOptions {
   std::function<core::Result<void>()> reload;
   std::function<ConfigState()> config_state;  // empty: none is loaded
   std::function<ReplayProgress()> replay_progress;
-  // What does not work though the server is ready, for humans; empty: nothing.
-  std::function<std::vector<std::string>()> trouble;
+  // Asked while the server is ready only, as the next; empty: all works.
+  std::function<std::vector<Trouble>()> trouble;
+  std::function<uint64_t()> corruption_count;  // damaged places of the log
 };
 
 // Thread-safe. handle() may block on disk and queries: run it on a worker executor.

@@ -55,6 +55,29 @@ TEST_CASE("Until the services are there, queries and readiness answer 503 and he
   CHECK(fixture.get("/api/v1/query?query=1").status == 200);
 }
 
+TEST_CASE("A server that takes no samples is ready for queries and says what is wrong") {
+  ApiOptions options;
+  options.trouble = [] {
+    return std::vector<Trouble>{
+        {.part = "storage", .reason = "manifest", .text = "read-only: why", .stops_writes = true},
+        {.part = "alerting", .reason = "alert_store", .text = "no pages"}};
+  };
+  options.corruption_count = [] { return uint64_t{3}; };
+  ApiFixture fixture(options);
+  CHECK(fixture.text("/-/ready") ==
+        "200 Petrel is Ready.\nDegraded: storage: read-only: why\n"
+        "Degraded: alerting: no pages\n");
+  const std::string runtime = fixture.text("/api/v1/status/runtimeinfo");
+  CHECK(runtime.find(R"("degraded":[{"part":"storage","reason":"manifest",)"
+                     R"("text":"read-only: why","stopsWrites":true},)"
+                     R"({"part":"alerting","reason":"alert_store","text":"no pages",)"
+                     R"("stopsWrites":false}])") != std::string::npos);
+  CHECK(runtime.find("\"corruptionCount\":3,") != std::string::npos);
+  fixture.api.clear_services();
+  CHECK(fixture.get("/-/ready").status == 503);
+  CHECK(fixture.text("/api/v1/status/runtimeinfo").find("\"degraded\":[]") != std::string::npos);
+}
+
 TEST_CASE("Clearing the services waits for the requests that use them") {
   ApiFixture fixture;
   std::atomic<bool> in_use = false;

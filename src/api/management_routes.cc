@@ -23,7 +23,9 @@ Result<Response> ready(const Call& call) {
     // data away as well. Writes answer 503 themselves.
     std::string text = "Petrel is Ready.\n";
     if (call.options.trouble) {
-      for (const std::string& one : call.options.trouble()) text += "Degraded: " + one + "\n";
+      for (const Trouble& one : call.options.trouble()) {
+        text += fmt::format("Degraded: {}: {}\n", one.part, one.text);
+      }
     }
     return Response::text(200, text);
   }

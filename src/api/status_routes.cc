@@ -68,14 +68,23 @@ Result<Response> runtime_info(const Call& call) {
   json.key("serverTime").value(core::format_rfc3339(call.clock.now_ms()));
   json.key("reloadConfigSuccess").value(config.reload_succeeded);
   json.key("lastConfigTime").value(core::format_rfc3339(config.reloaded_at_ms));
-  json.key("corruptionCount").value(0);  // a corrupt log stops the start instead
+  json.key("corruptionCount")
+      .value(call.is_ready && call.options.corruption_count ? call.options.corruption_count() : 0);
   json.key("goroutineCount").value(thread_count());
   json.key("GOMAXPROCS").value(static_cast<int64_t>(std::thread::hardware_concurrency()));
   json.key("GOMEMLIMIT").value(INT64_MAX);
   json.key("GOGC").value("").key("GODEBUG").value("");
   json.key("storageRetention")
       .value(call.options.storage_retention ? call.options.storage_retention() : "");
-  json.end();
+  // Beyond Prometheus's.
+  json.key("degraded").array();
+  if (call.is_ready && call.options.trouble) {
+    for (const Trouble& one : call.options.trouble()) {
+      json.object().key("part").value(one.part).key("reason").value(one.reason);
+      json.key("text").value(one.text).key("stopsWrites").value(one.stops_writes).end();
+    }
+  }
+  json.end().end();
   return std::move(answer).finish();
 }
 

@@ -110,18 +110,6 @@ Result<void> apply_scrapes(Node& node, const config::PrometheusConfig& config) {
   return node.scrapes->apply(config.scrapes, config.global.external_labels);
 }
 
-// What an operator has to know, one thing per line.
-std::vector<std::string> trouble_of(const Node& node) {
-  std::vector<std::string> all;
-  if (node.storage) {
-    if (std::string text = node.storage->trouble(); !text.empty())
-      all.push_back("storage: " + text);
-  }
-  const std::lock_guard lock(node.trouble_mutex);
-  if (!node.alerting_trouble.empty()) all.push_back("alerting: " + node.alerting_trouble);
-  return all;
-}
-
 void publish_build_info() {
   core::gauge("petrel_build_info", "1, labelled with the version this program was built as.",
               {{"version", std::string(petrel_version())}, {"compiler", __VERSION__}})
@@ -143,6 +131,9 @@ Result<void> start_http(Node& node) {
   options.reload = [&node] { return reload(node); };
   options.config_state = [&node] { return config_state(node); };
   options.trouble = [&node] { return trouble_of(node); };
+  options.corruption_count = [&node]() -> uint64_t {
+    return node.log ? node.log->damage().size() : 0;
+  };
   options.replay_progress = [&node]() -> api::ReplayProgress {
     if (!node.engine) return {};
     const tsdb::ReplayProgress progress = node.engine->progress();
@@ -212,6 +203,31 @@ Result<LoadedFiles> load_files(const Flags& flags, core::FileSystem& files) {
     loaded.alerting.config = alerting::no_receivers();
   }
   return loaded;
+}
+
+std::vector<api::Trouble> trouble_of(const Node& node) {
+  std::vector<api::Trouble> all;
+  if (node.engine) {
+    if (const Result<void> writable = node.engine->writable(); !writable) {
+      all.push_back({.part = "storage",
+                     .reason = "manifest",
+                     .text = "read-only: " + writable.error().message,
+                     .stops_writes = true});
+    }
+  }
+  if (node.storage) {
+    if (std::optional<tsdb::StorageTrouble> one = node.storage->trouble()) {
+      all.push_back({.part = "storage",
+                     .reason = std::move(one->reason),
+                     .text = std::move(one->text),
+                     .stops_writes = one->stops_writes});
+    }
+  }
+  const std::lock_guard lock(node.trouble_mutex);
+  if (!node.alerting_trouble.empty()) {
+    all.push_back({.part = "alerting", .reason = "alert_store", .text = node.alerting_trouble});
+  }
+  return all;
 }
 
 Result<void> reload(Node& node) {

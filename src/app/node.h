@@ -25,6 +25,7 @@
 #include "app/config_watch.h"
 #include "app/flags.h"
 #include "app/http_guard.h"
+#include "app/trouble_log.h"
 #include "app/tsdb_admin.h"
 #include "config/prometheus_config.h"
 #include "core/clock.h"
@@ -103,6 +104,7 @@ struct Node {
   // Why neither rules nor notifications run though they should; empty: they do.
   std::string alerting_trouble;
   mutable std::mutex trouble_mutex;  // guards alerting_trouble
+  TroubleLog trouble_log;            // of the disk check's task
   std::atomic<core::TimerId> merge_timer = 0;
   std::atomic<core::TimerId> watch_timer = 0;
 
@@ -116,6 +118,9 @@ core::Result<LoadedFiles> load_files(const Flags& flags, core::FileSystem& files
 
 // Reads the files again; on any error the old state stays and the error says why.
 core::Result<void> reload(Node& node);
+
+// What an operator has to know. Of a node that is ready.
+std::vector<api::Trouble> trouble_of(const Node& node);
 
 // The API works on what there is now.
 void publish_services(Node& node);

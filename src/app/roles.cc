@@ -67,6 +67,7 @@ void schedule_disk_check(Node& node) {
   node.disk_timer = node.timers.after(kDiskPeriodMs, [&node] {
     const bool posted = node.background.post([&node] {
       node.storage->poll();
+      node.trouble_log.log(trouble_of(node), node.clock.monotonic_ns() / 1'000'000);
       schedule_disk_check(node);
     });
     if (!posted) schedule_disk_check(node);

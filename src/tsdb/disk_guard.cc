@@ -132,16 +132,26 @@ Result<storage::AppendSummary> GuardedStorage::append(const storage::WriteBatch&
   return done;
 }
 
-std::string GuardedStorage::trouble() const {
+std::optional<StorageTrouble> GuardedStorage::trouble() const {
   if (const Result<void> writable = parts_.log.writable(); !writable) {
-    return fmt::format("read-only{}: {}", parts_.log.has_failed() ? " until the next start" : "",
-                       writable.error().message);
+    const bool has_failed = parts_.log.has_failed();
+    return StorageTrouble{
+        .reason = has_failed ? "log_failed" : "log_stalled",
+        .text = fmt::format("read-only{}: {}", has_failed ? " until the next start" : "",
+                            writable.error().message),
+        .stops_writes = true};
   }
-  if (mode_ == DiskMode::Normal) return {};
+  if (mode_ == DiskMode::Normal) return std::nullopt;
   const std::lock_guard lock(mutex_);
-  if (mode_ == DiskMode::ReadOnly) return "read-only: " + refusal_;
-  return fmt::format("blocks are not merged: {} of the disk are free, {} are needed for it",
-                     mib(space_.available_bytes), mib(2 * guard_.reserve_bytes()));
+  if (mode_ == DiskMode::ReadOnly) {
+    return StorageTrouble{
+        .reason = "disk_full", .text = "read-only: " + refusal_, .stops_writes = true};
+  }
+  return StorageTrouble{
+      .reason = "no_merges",
+      .text = fmt::format("blocks are not merged: {} of the disk are free, {} are needed for it",
+                          mib(space_.available_bytes), mib(2 * guard_.reserve_bytes())),
+      .stops_writes = false};
 }
 
 }  // namespace tsdb

@@ -49,6 +49,13 @@ class DiskGuard {
   std::optional<int64_t> better_since_ms_;
 };
 
+// What a human should know about the storage.
+struct StorageTrouble {
+  std::string reason;  // that of petrel_tsdb_read_only, or "no_merges"
+  std::string text;
+  bool stops_writes = false;
+};
+
 // Where all samples go through on their way to the engine: refuses them while the disk is
 // nearly full, and knows what else is wrong with the disk. Thread-safe.
 class GuardedStorage final : public storage::SampleSink {
@@ -69,8 +76,8 @@ class GuardedStorage final : public storage::SampleSink {
   void poll();
   DiskMode mode() const { return mode_; }
   bool may_merge() const { return mode_ == DiskMode::Normal; }
-  // What a human should know, "read-only: ..."; empty when all is well.
-  std::string trouble() const;
+  // Nothing when all is well.
+  std::optional<StorageTrouble> trouble() const;
 
  private:
   const std::string data_dir_;

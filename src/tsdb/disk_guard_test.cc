@@ -85,7 +85,7 @@ TEST_CASE("a disk that fills up: samples are refused, reads and flushes go on, a
     REQUIRE(write(clock.now_ms(), stored));
     clock.advance_ms(kMinute);
   }
-  CHECK(storage.trouble().empty());
+  CHECK(!storage.trouble());
 
   // Somebody else fills the disk.
   auto other = *files.open("other", core::OpenMode::CreateNew);
@@ -94,11 +94,16 @@ TEST_CASE("a disk that fills up: samples are refused, reads and flushes go on, a
   storage.poll();
   CHECK(!storage.may_merge());
   CHECK(storage.mode() == DiskMode::NoMerges);
+  REQUIRE(storage.trouble());
+  CHECK(!storage.trouble()->stops_writes);
   REQUIRE(write(clock.now_ms(), stored++));
   REQUIRE(other->write_at(0, std::string(free_bytes - reserve, 'x')));
   storage.poll();
   CHECK(storage.mode() == DiskMode::ReadOnly);
-  CHECK(storage.trouble().find("nearly full") != std::string::npos);
+  REQUIRE(storage.trouble());
+  CHECK(storage.trouble()->text.find("nearly full") != std::string::npos);
+  CHECK(storage.trouble()->reason == "disk_full");
+  CHECK(storage.trouble()->stops_writes);
   const auto refused = write(clock.now_ms() + 1, 0);
   REQUIRE(!refused);
   CHECK(refused.error().code == core::ErrorCode::Unavailable);
@@ -115,7 +120,7 @@ TEST_CASE("a disk that fills up: samples are refused, reads and flushes go on, a
   clock.advance_ms(4000);
   storage.poll();
   REQUIRE(write(clock.now_ms(), stored++));
-  CHECK(storage.trouble().empty());
+  CHECK(!storage.trouble());
 
   storage::SelectRequest request;
   request.range = kAllTime;

@@ -246,6 +246,10 @@ ReplayProgress Engine::progress() const {
   return impl_->progress;
 }
 
+Result<void> Engine::writable() const {
+  return impl_->check_writable();
+}
+
 Result<AppendSummary> Engine::append(const storage::WriteBatch& batch) {
   Impl& impl = *impl_;
   TRY(impl.check_ready());

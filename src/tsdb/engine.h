@@ -129,6 +129,9 @@ class Engine final : public storage::SampleSink, public storage::SeriesSource {
   ~Engine() override;
 
   ReplayProgress progress() const;
+  // Unavailable while it takes no writes of its own accord: it is not known which manifest a
+  // restart would find. What the log says comes on top (EmbeddedLog::writable()).
+  core::Result<void> writable() const;
 
   core::Result<storage::AppendSummary> append(const storage::WriteBatch& batch) override;
 

@@ -294,6 +294,7 @@ TEST_CASE("a deletion that fails changes nothing, or stops writes until a restar
       ++halfway;
       CHECK(again.error().code == core::ErrorCode::Unavailable);
       CHECK(again.error().message.find("until a restart") != std::string::npos);
+      CHECK(!world.engine().writable());
       CHECK_FALSE(try_delete(world, {{Matcher::equal("__name__", "n")}}).has_value());
       CHECK(count_of(world, "n") == 1);
       world.engine_.reset();

@@ -136,3 +136,25 @@ test('hostile label values are shown as text', async () => {
   assert.deepEqual(faults, []);
   await page.close();
 });
+
+test('a server that takes no samples is shown as such, with its own words', async () => {
+  const text = 'read-only: the disk is nearly full: 3.0 MiB are free';
+  let degraded = [{ part: 'storage', reason: 'disk_full', text, stopsWrites: true }];
+  const { page } = await browser.open(`${server.base}?range=1m&refresh=1`, (fresh) =>
+    fresh.route(/status\/runtimeinfo/, (route) =>
+      route.fulfill({
+        status: 200,
+        contentType: 'application/json',
+        body: JSON.stringify({ status: 'success', data: { hostname: 'somewhere', degraded } }),
+      }),
+    ),
+  );
+  const banner = page.locator('[data-banner=degraded]');
+  await banner.waitFor({ timeout: 20_000 });
+  assert.match(await banner.textContent(), /No new samples are stored\. storage: read-only: the disk is nearly full/);
+  assert.equal((await drawnCharts(page)).length, 4);
+  await screenshot(page, 'home-degraded');
+  degraded = [];
+  await waitFor('the banner to go', async () => (await banner.count()) === 0, 20);
+  await page.close();
+});

@@ -123,9 +123,21 @@ export async function alertingRules(): Promise<Rule[]> {
   return data.groups.flatMap((group) => group.rules).filter((rule) => rule.type === 'alerting');
 }
 
-// Of the machine the server runs on; '' where it does not say.
-export async function serverHostname(): Promise<string> {
-  return (await get<{ hostname?: string }>('api/v1/status/runtimeinfo')).hostname ?? '';
+// What does not work though the server answers, in its words.
+export interface Degraded {
+  part: string;
+  reason: string;
+  text: string;
+  stopsWrites: boolean;
+}
+
+export interface RuntimeInfo {
+  hostname?: string; // of the machine the server runs on
+  degraded?: Degraded[]; // an old server may lack it
+}
+
+export async function runtimeInfo(): Promise<RuntimeInfo> {
+  return get<RuntimeInfo>('api/v1/status/runtimeinfo');
 }
 
 export async function version(): Promise<string> {

@@ -8,7 +8,7 @@ import {
   type Theme, absolute, chooseTheme, kRefreshChoices, rangeChoice, refreshChoice, theme, writeUrl,
 } from './settings.ts';
 import {
-  alertsNow, busy, connection, interval, rangeSeconds, refresh, refreshSeconds, reload, serverNow, updatedAt, version,
+  alertsNow, busy, connection, degraded, interval, rangeSeconds, refresh, refreshSeconds, reload, serverNow, updatedAt, version,
 } from './store.ts';
 import { kPresets } from './time.ts';
 
@@ -189,6 +189,28 @@ export function TopBar() {
         <ThemeButton />
       </div>
     </header>
+  );
+}
+
+// What the server says of itself that does not work, while it answers.
+export function DegradedBanner() {
+  const { state } = connection.value;
+  const all = degraded.value;
+  if (all.length === 0 || state === 'away' || state === 'starting') return null;
+  const stopped = all.some(({ stopsWrites }) => stopsWrites);
+  return (
+    <div class="banner" role="alert" data-banner="degraded">
+      <span class="banner-mark" aria-hidden="true">▲</span>
+      <span class="banner-what">
+        <strong>{stopped ? 'No new samples are stored.' : 'Petrel is degraded.'}</strong>
+        {all.map(({ part, reason, text }) => (
+          <span class="banner-why" key={`${part} ${reason}`}>
+            {' '}
+            {part}: {text}
+          </span>
+        ))}
+      </span>
+    </div>
   );
 }
 

@@ -4,7 +4,7 @@ import { render } from 'preact';
 import './style.css';
 import { AlertsSection } from './alerts.tsx';
 import { clock, duration, plural, text } from './format.ts';
-import { ConnectionBanner, Nav, TopBar } from './frame.tsx';
+import { ConnectionBanner, DegradedBanner, Nav, TopBar } from './frame.tsx';
 import { Panel } from './panel.tsx';
 import { hostChoice, readUrl, startTheme, writeUrl } from './settings.ts';
 import {
@@ -93,6 +93,7 @@ function Page() {
       <div class="page" id="top">
         <TopBar />
         <ConnectionBanner />
+        <DegradedBanner />
         <main id="main" tabIndex={-1}>
           <div class="title">
             <HostName />

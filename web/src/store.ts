@@ -84,6 +84,7 @@ export const disk = signal<Disk | null>(null);
 export const diskError = signal<string | null>(null);
 export const alertsNow = signal<Alerts | null>(null);
 export const alertsError = signal<string | null>(null);
+export const degraded = signal<api.Degraded[]>([]);
 export const pageError = signal<string | null>(null);
 export const updatedAt = signal<number | null>(null);
 export const version = signal('');
@@ -254,6 +255,10 @@ async function readAlerts(): Promise<void> {
   };
 }
 
+async function readDegraded(): Promise<void> {
+  degraded.value = (await api.runtimeInfo()).degraded ?? [];
+}
+
 async function readSlow(host: Host): Promise<void> {
   const loads = ['node_load1', 'node_load5', 'node_load15'].map((metric) => one(select(metric, host)));
   await Promise.all([
@@ -320,7 +325,7 @@ async function round(): Promise<void> {
   if (version.value === '') {
     // Neither is needed to show data; an old server may lack them.
     version.value = await api.version().catch(() => '');
-    serverHostname = await api.serverHostname().catch(() => '');
+    serverHostname = (await api.runtimeInfo().catch((): api.RuntimeInfo => ({}))).hostname ?? '';
   }
   if (facts.value === null || now - factsAt >= kFactsEverySeconds) {
     await guarded(readFacts, (message) => {
@@ -341,6 +346,8 @@ async function round(): Promise<void> {
           alertsError.value = message;
         })
       : undefined,
+    // Not needed to show data.
+    slow ? guarded(readDegraded, () => undefined) : undefined,
   ]);
   if (slow) slowAt = now;
 }
