@@ -310,6 +310,51 @@ def test_a_damaged_chunk_costs_only_itself(tmp_path, petrel):
     assert imported_samples(again) == 5 * 288 - sum(counts.values())
 
 
+def test_what_is_deleted_between_two_runs_of_an_import_stays_deleted(tmp_path, petrel):
+    data = tmp_path / "prometheus"
+    data.mkdir()
+    _, end = backfill(tmp_path, data, 1)
+    # A range with damage is looked at again by the next run, as one that was being written at a kill.
+    chunk_file = sorted(data.glob("*/chunks/000001"))[2]
+    bytes_ = bytearray(chunk_file.read_bytes())
+    bytes_[60] ^= 0xFF
+    chunk_file.write_bytes(bytes_)
+    run_import(data, tmp_path / "petrel1/data")
+    flags = (*QUIET, "--web.enable-admin-api")
+    server = petrel(*flags, folder=tmp_path / "petrel1")
+    for parameters in ({"match[]": "old1"}, {"match[]": '{__name__="old2"}', "end": end - DAY / 2}):
+        assert server.call("/api/v1/admin/tsdb/delete_series", method="POST", **parameters).status == 204
+    assert server.call("/api/v1/admin/tsdb/clean_tombstones", method="POST").status == 204
+    server.stop()
+    bytes_[60] ^= 0xFF
+    chunk_file.write_bytes(bytes_)
+    again = run_import(data, tmp_path / "petrel1/data")
+    assert number(again.stdout, "that were deleted since the import began") > 0
+    server = petrel(*flags, folder=tmp_path / "petrel1")
+    counts = {one["metric"]["__name__"]: len(one["values"]) for one in server.query('{__name__=~"old."}[2d]', end + 60)}
+    assert counts == {"old0": 288, "old2": 143, "old3": 288, "old4": 288}
+    # The import is complete: a later one is one of its own, and brings what its source has.
+    server.stop()
+    assert "deleted" not in (tmp_path / "petrel1/data/import_journal").read_text()
+    (tmp_path / "petrel1/data/import_journal").unlink()
+    run_import(data, tmp_path / "petrel1/data")
+    server = petrel(*flags, folder=tmp_path / "petrel1")
+    assert server.value("count_over_time(old1[2d])", end + 60) == 288
+
+
+def test_a_damaged_journal_is_refused_by_name(tmp_path):
+    data = tmp_path / "prometheus"
+    data.mkdir()
+    backfill(tmp_path, data, 1)
+    run_import(data, tmp_path / "data")
+    journal = tmp_path / "data/import_journal"
+    journal.write_bytes(journal.read_bytes().replace(b"done", b"dome", 1))
+    refused = subprocess.run(import_command(data, tmp_path / "data"), capture_output=True, text=True, check=False)
+    assert refused.returncode == 1 and f"{journal}: damaged" in refused.stderr
+    journal.unlink()
+    assert imported_samples(run_import(data, tmp_path / "data")) == 0
+
+
 def test_a_damaged_log_record_costs_its_page(written, tmp_path):
     source = tmp_path / "copy"
     shutil.copytree(written[0], source)

@@ -151,10 +151,12 @@ void print_summary(const PrometheusImportSummary& summary) {
          fmt::format("{} exemplars, metadata of {} metrics", summary.exemplars, summary.metadata));
   }
   line("skipped",
-       fmt::format("{} samples that were there already, {} where another value was, {} that the "
-                   "directory has twice; {} of {} ranges done before",
-                   summary.same, summary.conflicting, summary.repeated, summary.ranges_done_before,
-                   summary.ranges));
+       fmt::format(
+           "{} samples that were there already, {} where another value was, {} that the "
+           "directory has twice, {} that were deleted since the import began; {} of {} ranges "
+           "done before",
+           summary.same, summary.conflicting, summary.repeated, summary.deleted,
+           summary.ranges_done_before, summary.ranges));
   line("damaged",
        fmt::format("{} chunks, {} series, {} log records, {} files", summary.damage.chunks,
                    summary.damage.series, summary.damage.records, summary.damage.files));

@@ -64,13 +64,15 @@ class SeriesCounter {
 // A range being written: passes on what the reader merges.
 class SlotSeries final : public tsdb::ImportSeries {
  public:
-  SlotSeries(promtsdb::SlotReader& reader, SeriesCounter& series, std::function<void()> progress)
-      : reader_(reader), series_(series), progress_(std::move(progress)) {}
+  SlotSeries(promtsdb::SlotReader& reader, SeriesCounter& series,
+             const std::vector<ImportJournal::Deletion>& deletions, std::function<void()> progress)
+      : reader_(reader), series_(series), deletions_(deletions), progress_(std::move(progress)) {}
 
   std::vector<std::string> take_pair_bytes() override {
     std::vector<std::string> pairs = reader_.take_pair_bytes();
     hashes_.clear();
     for (const std::string& pair : pairs) hashes_.push_back(std::hash<std::string>{}(pair));
+    if (!deletions_.empty()) pair_bytes_ = pairs;
     return pairs;
   }
   Result<bool> next(std::vector<uint32_t>& pairs, storage::SeriesBatch& samples) override {
@@ -80,12 +82,38 @@ class SlotSeries final : public tsdb::ImportSeries {
     uint64_t hash = 0;
     for (const uint32_t pair : pairs) hash = (hash ^ hashes_[pair]) * 0x9E3779B97F4A7C15ULL;
     series_.add(hash);
+    if (!deletions_.empty()) drop_deleted(pairs, samples);
     return true;
   }
+  uint64_t deleted() const { return deleted_; }
 
  private:
+  void drop_deleted(const std::vector<uint32_t>& pairs, storage::SeriesBatch& samples) {
+    labels_.clear();
+    for (const uint32_t pair : pairs) labels_ += pair_bytes_[pair];
+    const size_t before = samples.timestamps_ms.size() + samples.histograms.size();
+    for (const ImportJournal::Deletion& one : deletions_) {
+      if (!model::matches_all(one.matchers, model::LabelsView(labels_))) continue;
+      size_t kept = 0;
+      for (size_t i = 0; i < samples.timestamps_ms.size(); ++i) {
+        if (one.range.contains(samples.timestamps_ms[i])) continue;
+        samples.timestamps_ms[kept] = samples.timestamps_ms[i];
+        samples.values[kept++] = samples.values[i];
+      }
+      samples.timestamps_ms.resize(kept);
+      samples.values.resize(kept);
+      std::erase_if(samples.histograms,
+                    [&](const auto& sample) { return one.range.contains(sample.timestamp_ms); });
+    }
+    deleted_ += before - samples.timestamps_ms.size() - samples.histograms.size();
+  }
+
   promtsdb::SlotReader& reader_;
   SeriesCounter& series_;
+  const std::vector<ImportJournal::Deletion>& deletions_;
+  std::vector<std::string> pair_bytes_;
+  std::string labels_;
+  uint64_t deleted_ = 0;
   std::function<void()> progress_;
   std::vector<uint64_t> hashes_;
   uint32_t count_ = 0;
@@ -138,6 +166,7 @@ class PrometheusImport {
   std::map<size_t, std::unique_ptr<promtsdb::BlockSource>> open_blocks_;
   std::set<size_t> bad_blocks_;
   ImportJournal journal_;
+  std::vector<ImportJournal::Deletion> deletions_;  // since this import was begun
   ImportProgress progress_;
   SeriesCounter series_;
   PrometheusImportSummary summary_;
@@ -284,7 +313,7 @@ Result<void> PrometheusImport::import_slot(Slot& slot) {
   if (slot.has_head) sources.push_back(head_.get());
   promtsdb::SlotReader reader =
       TRY(promtsdb::SlotReader::open(std::move(sources), wanted(slot.range)));
-  SlotSeries series(reader, series_, [this] { show(); });
+  SlotSeries series(reader, series_, deletions_, [this] { show(); });
   const tsdb::ImportedBlock block = TRY(engine_->import_block(options_.tenant, slot.range, series));
   summary_.blocks += block.number != 0 ? 1 : 0;
   summary_.samples += block.samples;
@@ -293,6 +322,7 @@ Result<void> PrometheusImport::import_slot(Slot& slot) {
   summary_.same += block.same;
   summary_.conflicting += block.conflicting;
   summary_.repeated += reader.repeated();
+  summary_.deleted += series.deleted();
   // What was damaged may be whole the next time: then the range is looked at again.
   if (!is_whole || summary_.damage.total() != damage_before) return {};
   return journal_.add(files_, slot.key,
@@ -377,7 +407,7 @@ void PrometheusImport::print_plan(const std::vector<Slot>& slots) {
 Result<PrometheusImportSummary> PrometheusImport::run() {
   const int64_t started_ns = clock_.monotonic_ns();
   TRY(open_source());
-  journal_ = ImportJournal::load(files_, options_.data_dir);
+  journal_ = TRY(ImportJournal::load(files_, options_.data_dir));
   if (!options_.is_dry_run) {
     TRY(open_engine());
     (void)files_.remove_all(options_.data_dir + "/import_tmp");  // of a run that was killed
@@ -385,6 +415,10 @@ Result<PrometheusImportSummary> PrometheusImport::run() {
   summary_.is_complete_before = journal_.find(all_key()) != nullptr;
   if (summary_.is_complete_before && !options_.is_dry_run) return summary_;
 
+  if (!options_.is_dry_run) {
+    TRY(journal_.begin(files_, all_key()));
+    deletions_ = journal_.deletions(all_key(), options_.tenant);
+  }
   TRY(scan_head());
   warn_of_retention();
   std::vector<Slot> slots = plan();
@@ -414,7 +448,7 @@ Result<PrometheusImportSummary> PrometheusImport::run() {
                                   core::format_rfc3339(slot.range.end_ms)));
   }
   TRY(append_rest());
-  if (summary_.damage.total() == 0) TRY(journal_.add(files_, all_key(), {}));
+  if (summary_.damage.total() == 0) TRY(journal_.complete(files_, all_key()));
   progress_.finish();
   summary_.series = series_.count();
   summary_.bytes_read = counts_.bytes;

@@ -39,6 +39,7 @@ struct PrometheusImportSummary {
   uint64_t same = 0;         // was there already
   uint64_t conflicting = 0;  // another value was there already
   uint64_t repeated = 0;     // the directory has the same series and time twice
+  uint64_t deleted = 0;      // deleted since the import was begun
   uint64_t exemplars = 0;
   uint64_t metadata = 0;
   double seconds = 0;

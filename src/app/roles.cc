@@ -125,7 +125,7 @@ Result<void> start_storage(Node& node) {
       flags.data_path, flags.min_free_disk,
       tsdb::GuardedStorage::Parts{
           .files = node.files, .clock = node.clock, .log = *node.log, .sink = *node.engine});
-  node.tsdb_admin = std::make_unique<EngineAdmin>(*node.engine);
+  node.tsdb_admin = std::make_unique<EngineAdmin>(*node.engine, node.files, flags.data_path);
   schedule_maintenance(node);
   schedule_disk_check(node);
   schedule_merging(node);

@@ -1,5 +1,7 @@
 #include "app/tsdb_admin.h"
 
+#include "app/import_journal.h"
+#include "core/log.h"
 #include "tsdb/manifest.h"
 
 namespace app {
@@ -13,7 +15,18 @@ Result<std::string> EngineAdmin::snapshot(bool skip_head) const {
 Result<void> EngineAdmin::delete_series(const model::TenantId& tenant,
                                         const std::vector<model::Matchers>& selectors,
                                         model::TimeRange range) const {
-  return engine_.delete_series({.tenant = tenant, .selectors = selectors, .range = range});
+  TRY(engine_.delete_series({.tenant = tenant, .selectors = selectors, .range = range}));
+  // An import that was interrupted must not bring it back.
+  const std::lock_guard lock(journal_mutex_);
+  Result<ImportJournal> journal = ImportJournal::load(files_, data_dir_);
+  if (!journal) {
+    // The import refuses it too, and says what that means.
+    core::log_error("tsdb", "a deletion is not noted for imports",
+                    {{"err", journal.error().message}});
+    return {};
+  }
+  return journal->note_deletion(files_, tenant, selectors, range)
+      .context("the samples are deleted, but an import that goes on would bring them back");
 }
 
 Result<api::TsdbFlush> EngineAdmin::flush() const {
