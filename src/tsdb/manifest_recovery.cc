@@ -126,6 +126,7 @@ class Recovery {
   core::FileSystem& files_;
   const std::string& data_dir_;
   const int64_t block_range_ms_;
+  bool has_kept_ = false;
   RecoveredManifest out_;
 };
 
@@ -142,6 +143,8 @@ void Recovery::keep_aside(const std::string& path, std::string_view suffix) {
     return;
   }
   core::log_error("tsdb", "kept a file aside", {{"file", aside}});
+  out_.problems.push_back(fmt::format("{} is kept as {}", path, aside));
+  has_kept_ = true;
 }
 
 Result<std::optional<Manifest>> Recovery::read(const std::string& path) {
@@ -185,7 +188,15 @@ Result<RecoveredManifest> Recovery::run() {
   out_.is_original = false;
   recoveries().add();
   if (copy) out_.manifest = *std::move(copy);
+  has_kept_ = false;
   adopt_blocks(blocks);
+  // A power loss must not give a block its name back when the manifest does not have it: it
+  // would be removed as a left-over.
+  if (const Result<void> synced =
+          has_kept_ ? files_.sync_dir(data_dir_ + "/blocks") : Result<void>();
+      !synced) {
+    problem(synced.error().message);
+  }
   find_snapshot(others);
   return std::move(out_);
 }

@@ -1,0 +1,121 @@
+#include "app/tsdb_repair.h"
+
+#include "core/log.h"
+#include "tsdb/manifest.h"
+#include "tsdb/testing/world.h"
+
+#include <doctest/doctest.h>
+
+using core::testing::SimFault;
+using core::testing::SimFileSystem;
+using tsdb::Manifest;
+using namespace tsdb::testing;
+
+namespace {
+
+constexpr int kHours = 8;
+
+// A data directory with blocks; the second has an index that cannot be read.
+struct Damaged {
+  explicit Damaged(uint64_t seed) : world(LogKind::Embedded, seed) {
+    for (int i = 0; i < kHours * 60; ++i) {
+      world.append("m", kStart + i * kMinute, i);
+      world.clock_.advance_ms(kMinute);
+    }
+    REQUIRE(world.engine().maintain());
+    world.crash();
+    const auto manifest = Manifest::load(world.files_, "data");
+    REQUIRE(manifest);
+    REQUIRE(manifest->blocks.size() >= 3);
+    block = "data/blocks/" + manifest->blocks[1].file_name();
+    world.files_.damage(block, [](std::string& content) { content.back() ^= 1; });
+    bytes = *world.files_.read_file(block);
+  }
+
+  core::Result<void> repair() {
+    return app::repair_data_dir(world.files_, "data", {.say = [](const std::string&) {}});
+  }
+  // The file with the damaged block's bytes; empty: it is gone.
+  std::string found() {
+    for (const std::string& path : world.files_.all_files()) {
+      if (path.starts_with(block) && *world.files_.read_file(path) == bytes) return path;
+    }
+    return "";
+  }
+
+  World world;
+  std::string block;
+  std::string bytes;
+};
+
+struct QuietLog {
+  QuietLog() { core::set_log_level(static_cast<core::LogLevel>(4)); }
+  ~QuietLog() { core::set_log_level(core::LogLevel::Info); }
+};
+
+}  // namespace
+
+TEST_CASE("a repair that loses power at any step loses no block, and the next one ends it") {
+  const QuietLog quiet;
+  uint64_t points = 0;
+  {
+    Damaged whole(1);
+    const uint64_t before = whole.world.files_.fault_points();
+    REQUIRE(whole.repair());
+    points = whole.world.files_.fault_points() - before;
+    CHECK(whole.found() == whole.block + ".damaged");
+  }
+  REQUIRE(points >= 4);
+  for (const bool with_manifest : {true, false}) {
+    for (uint64_t point = 0; point < points + 4; ++point) {
+      for (uint64_t seed = 1; seed <= 6; ++seed) {
+        CAPTURE(with_manifest);
+        CAPTURE(point);
+        CAPTURE(seed);
+        Damaged damaged(seed);
+        SimFileSystem& files = damaged.world.files_;
+        if (!with_manifest) {
+          for (const char* path : {"data/manifest", "data/manifest.copy"}) {
+            files.damage(path, [](std::string& text) { text[text.size() / 2] ^= 1; });
+          }
+        }
+        files.fail_at(files.fault_points() + point, SimFault::PowerLoss);
+        (void)damaged.repair();
+        files.clear_fault();
+        damaged.world.crash();
+        CHECK(!damaged.found().empty());
+        // A server that starts now removes what no manifest names.
+        damaged.world.open();
+        REQUIRE(damaged.world.engine().maintain());
+        damaged.world.crash();
+        CHECK(!damaged.found().empty());
+        REQUIRE(damaged.repair());
+        damaged.world.crash();
+        CHECK(!damaged.found().empty());
+        CHECK(!files.exists(damaged.block));
+        const auto manifest = Manifest::load(files, "data");
+        REQUIRE(manifest);
+        CHECK(manifest->blocks.size() >= 2);
+      }
+    }
+  }
+}
+
+TEST_CASE("a repair leaves what an earlier one set aside, and a block that the disk holds back") {
+  const QuietLog quiet;
+  Damaged damaged(3);
+  SimFileSystem& files = damaged.world.files_;
+  REQUIRE(files.write_file_atomically(damaged.block + ".damaged", "of an earlier one"));
+  files.fail_when({.fault = SimFault::Io,
+                   .operation = core::testing::SimOperation::Read,
+                   .path_contains = damaged.block,
+                   .lasts = true});
+  const auto refused = damaged.repair();
+  REQUIRE(!refused);
+  CHECK(refused.error().message.find("nothing was changed") != std::string::npos);
+  files.clear_fault();
+  CHECK(damaged.found() == damaged.block);
+  REQUIRE(damaged.repair());
+  CHECK(damaged.found() == damaged.block + ".2.damaged");
+  CHECK(*files.read_file(damaged.block + ".damaged") == "of an earlier one");
+}
