@@ -24,6 +24,16 @@ using Counts = std::map<std::string, uint64_t, std::less<>>;
 constexpr model::TimeRange kAllTime{std::numeric_limits<int64_t>::min(),
                                     std::numeric_limits<int64_t>::max()};
 
+// What one way of storing takes.
+struct Share {
+  uint64_t series = 0;  // that have a chunk of it
+  uint64_t chunks = 0;
+  uint64_t samples = 0;
+  uint64_t bytes = 0;
+  uint32_t seen_in = 0;  // the last series that has one, counted from 1
+};
+using Shares = std::map<std::string, Share, std::less<>>;
+
 struct Analysis {
   uint64_t series = 0;
   uint64_t samples = 0;
@@ -31,7 +41,10 @@ struct Analysis {
   uint64_t pair_entries = 0;  // label pairs of all series
   uint64_t series_bytes = 0;
   uint64_t constant_series = 0;  // one value all the time
-  Counts uncovered_by_pair;      // ms of the block's range in which the series has nothing
+  Shares times_by_kind;
+  Shares values_by_kind;
+  uint64_t shared_times_bytes = 0;  // of the whole block
+  Counts uncovered_by_pair;         // ms of the block's range in which the series has nothing
   Counts uncovered_by_name;
   Counts series_by_pair;
   Counts series_by_metric;
@@ -70,6 +83,26 @@ bool is_constant(const storage::SeriesBatch& samples) {
   });
 }
 
+void add_share(Shares& shares, std::string_view kind, uint32_t series, uint64_t samples,
+               uint64_t bytes) {
+  Share& share = shares.try_emplace(std::string(kind)).first->second;
+  share.series += share.seen_in == series ? 0 : 1;
+  share.seen_in = series;
+  ++share.chunks;
+  share.samples += samples;
+  share.bytes += bytes;
+}
+
+Share total_of(const Shares& shares) {
+  Share total;
+  for (const auto& [kind, share] : shares) {
+    total.chunks += share.chunks;
+    total.samples += share.samples;
+    total.bytes += share.bytes;
+  }
+  return total;
+}
+
 void add_labels(Analysis& all, model::LabelsView labels, uint64_t uncovered) {
   for (const model::Label& label : labels) {
     const std::string pair = fmt::format("{}={}", label.name, label.value);
@@ -99,6 +132,15 @@ Result<Analysis> analyze(tsdb::Block& block, const model::Matchers& matchers) {
       all.damages.push_back(fmt::format("byte {}: {}", region.offset, read.error().message));
       continue;
     }
+    const auto shapes = block.chunk_shapes(*index, bytes);
+    if (!shapes) {
+      all.damages.push_back(fmt::format("byte {}: {}", region.offset, shapes.error().message));
+      continue;
+    }
+    for (const tsdb::ChunkShape& one : *shapes) {
+      add_share(all.times_by_kind, one.times, ordinal + 1, one.samples, one.time_bytes);
+      add_share(all.values_by_kind, one.values, ordinal + 1, one.samples, one.value_bytes);
+    }
     ++all.series;
     all.series_bytes += region.size;
     all.samples += samples.timestamps_ms.size() + samples.histograms.size();
@@ -106,6 +148,7 @@ Result<Analysis> analyze(tsdb::Block& block, const model::Matchers& matchers) {
     all.constant_series += is_constant(samples) ? 1 : 0;
     add_labels(all, model::LabelsView(labels), uncovered_ms(block.meta(), samples));
   }
+  all.shared_times_bytes = block.shared_times_size();
   // Of the series that match.
   for (const auto& [pair, count] : all.series_by_pair) {
     const std::string_view name = std::string_view(pair).substr(0, pair.find('='));
@@ -134,6 +177,58 @@ std::string per_sample(uint64_t bytes, uint64_t samples) {
   return fmt::format("{:.3f}", static_cast<double>(bytes) / static_cast<double>(samples));
 }
 
+std::string percent(uint64_t part, uint64_t whole) {
+  if (whole == 0) return "-";
+  return fmt::format("{:.1f}%", 100 * static_cast<double>(part) / static_cast<double>(whole));
+}
+
+void print_shares(const char* title, const Shares& shares) {
+  const Share total = total_of(shares);
+  Table table({{"KIND"},
+               {"SERIES", true},
+               {"CHUNKS", true},
+               {"SAMPLES", true},
+               {"BYTES", true},
+               {"BYTES/SAMPLE", true},
+               {"OF SAMPLES", true},
+               {"OF BYTES", true}});
+  std::vector<std::pair<std::string, Share>> sorted(shares.begin(), shares.end());
+  std::ranges::stable_sort(sorted, std::greater(),
+                           [](const auto& one) { return one.second.bytes; });
+  for (const auto& [kind, share] : sorted) {
+    table.add({kind, std::to_string(share.series), std::to_string(share.chunks),
+               std::to_string(share.samples), std::to_string(share.bytes),
+               per_sample(share.bytes, share.samples), percent(share.samples, total.samples),
+               percent(share.bytes, total.bytes)});
+  }
+  std::printf("\n%s\n", title);
+  table.print();
+}
+
+// Where the bytes of samples go. Checksums of series and the index are neither.
+void print_encodings(const BlockMeta& meta, const Analysis& all) {
+  const Share times = total_of(all.times_by_kind);
+  const Share values = total_of(all.values_by_kind);
+  std::printf("%s\n", fmt::format("Bytes per timestamp: {} (in chunks {}, columns that series "
+                                  "share {})",
+                                  per_sample(times.bytes + all.shared_times_bytes, times.samples),
+                                  per_sample(times.bytes, times.samples),
+                                  per_sample(all.shared_times_bytes, meta.samples))
+                          .c_str());
+  std::printf("Bytes per value: %s\n", per_sample(values.bytes, values.samples).c_str());
+  Share fallback;
+  for (const auto& [kind, share] : all.values_by_kind) {
+    if (!kind.starts_with("raw ")) continue;
+    fallback.samples += share.samples;
+    fallback.bytes += share.bytes;
+  }
+  std::printf("%s\n", fmt::format("Values stored as raw bits (fallback): {} of the samples, {} of "
+                                  "the bytes of values",
+                                  percent(fallback.samples, values.samples),
+                                  percent(fallback.bytes, values.bytes))
+                          .c_str());
+}
+
 void print(const BlockMeta& meta, const Analysis& all, size_t limit) {
   const std::string name = meta.file_name().substr(0, meta.file_name().find('.'));
   const double range =
@@ -155,6 +250,7 @@ void print(const BlockMeta& meta, const Analysis& all, size_t limit) {
        fmt::format("{} (samples {}, index and the rest {})",
                    per_sample(meta.size_bytes, meta.samples),
                    per_sample(all.series_bytes, all.samples), per_sample(rest, meta.samples)));
+  print_encodings(meta, all);
   print_top("Label pairs most involved in churning:", all.uncovered_by_pair, limit, range);
   print_top("Label names most involved in churning:", all.uncovered_by_name, limit, range);
   print_top("Most common label pairs:", all.series_by_pair, limit);
@@ -162,6 +258,9 @@ void print(const BlockMeta& meta, const Analysis& all, size_t limit) {
             limit);
   print_top("Highest cardinality labels:", all.values_by_name, limit);
   print_top("Highest cardinality metric names:", all.series_by_metric, limit);
+  print_shares("Timestamps by kind (columns that series share are not in BYTES):",
+               all.times_by_kind);
+  print_shares("Values by kind (docs/formats/chunk.md):", all.values_by_kind);
 }
 
 Result<BlockMeta> find_block(DataDir& dir, const std::string& wanted) {
@@ -194,7 +293,11 @@ int run_analyze(const std::vector<std::string>& arguments) {
   size_t limit = 20;
   line.cli.add_option("BLOCK", block_name, "Block to analyze (default: the newest).");
   line.cli.add_option("--limit", limit, "How many items to show in each list.")
-      ->capture_default_str();
+      ->capture_default_str()
+      ->check([](const std::string& text) -> std::string {
+        const bool is_count = !text.empty() && text.find_first_not_of("0123456789") == text.npos;
+        return is_count ? "" : text + ": expected a number of items, as in 20";
+      });
   line.cli.add_option("--match", match, "Series selector: only these series.");
   if (const auto code = line.parse(arguments)) return *code;
   model::Matchers matchers;

@@ -383,4 +383,20 @@ bool take_float_column(std::string_view& bytes, std::span<double> out) {
   return kind == static_cast<uint8_t>(Kind::Decimal) && take_old_decimals(bytes, out);
 }
 
+std::string float_column_kind(std::string_view bytes) {
+  if (bytes.empty()) return {};
+  const auto kind = static_cast<uint8_t>(bytes.front());
+  const bool is_old = kind == static_cast<uint8_t>(Kind::Decimal);
+  const bool is_decimal = is_old || (kind & kDecimals) != 0;
+  std::string name = is_decimal ? "decimal " : "raw ";
+  if ((kind & kConstant) != 0) return name + "constant";
+  // The old form has its exceptions in between.
+  if (is_old) return name + "of version 1";
+  const std::string_view integers = int_column_kind(bytes.substr(1));
+  if (integers.empty()) return {};
+  name += integers;
+  if (is_decimal && (kind & kExceptionsFollow) != 0) name += ", exceptions";
+  return name;
+}
+
 }  // namespace encoding

@@ -23,4 +23,9 @@ void append_float_column(std::string& out, std::span<const double> values);
 // Takes a column of out.size() values off the front of `bytes`.
 [[nodiscard]] bool take_float_column(std::string_view& bytes, std::span<double> out);
 
+// How the column at the front of `bytes` is stored: "decimal", or "raw" where its values are no
+// decimals, then the kind of its integers, then whether there are exceptions, as in "decimal
+// delta, exceptions". Empty when there is none.
+std::string float_column_kind(std::string_view bytes);
+
 }  // namespace encoding

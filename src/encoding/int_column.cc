@@ -366,4 +366,28 @@ bool take_int_column(std::string_view& bytes, std::span<int64_t> out) {
   return true;
 }
 
+std::string_view int_column_kind(std::string_view bytes) {
+  if (bytes.empty()) return {};
+  switch (static_cast<Kind>(static_cast<uint8_t>(bytes.front()) & ~kUnitFollows)) {
+    case Kind::Constant:
+      return "constant";
+    case Kind::Linear:
+      return "linear";
+    case Kind::Plain:
+    case Kind::PackedPlain:
+      return "plain";
+    case Kind::Delta:
+    case Kind::PackedDelta:
+      return "delta";
+    case Kind::Delta2:
+    case Kind::PackedDelta2:
+      return "delta of deltas";
+    case Kind::PackedTrend:
+      return "trend";
+    case Kind::PackedXor:
+      return "xor";
+  }
+  return {};
+}
+
 }  // namespace encoding

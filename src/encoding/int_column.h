@@ -34,4 +34,8 @@ void append_int_column(std::string& out, std::span<const int64_t> values,
 // not such a column.
 [[nodiscard]] bool take_int_column(std::string_view& bytes, std::span<int64_t> out);
 
+// What docs/formats/chunk.md calls the kind of the column at the front of `bytes`: "constant",
+// "linear", "plain", "delta", "delta of deltas", "trend", "xor". Empty when there is none.
+std::string_view int_column_kind(std::string_view bytes);
+
 }  // namespace encoding

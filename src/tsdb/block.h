@@ -76,6 +76,12 @@ class Block {
     return tsdb::append_region(region, {.version = footer_.version, .columns = &index.times()},
                                range, batch);
   }
+  core::Result<std::vector<ChunkShape>> chunk_shapes(const BlockIndex& index,
+                                                     std::string_view region) const {
+    return tsdb::chunk_shapes(region, {.version = footer_.version, .columns = &index.times()});
+  }
+  // Bytes of the columns of timestamps that series share.
+  uint64_t shared_times_size() const { return footer_.index_offset - footer_.times_offset; }
   // What the file says of itself; NotFound for version 1, which says nothing.
   core::Result<BlockSelf> self() const;
   // Up to `size` bytes of the file.

@@ -5,6 +5,7 @@
 #include "core/mutation.h"
 #include "core/varint.h"
 #include "encoding/chunk.h"
+#include "encoding/float_column.h"
 #include "tsdb/head.h"
 
 #include <algorithm>
@@ -248,6 +249,52 @@ Result<void> append_chunks_v1(std::string_view rest, TimeRange range, storage::S
   return {};
 }
 
+std::string_view name_of(Times times) {
+  switch (times) {
+    case Times::Regular:
+      return "regular";
+    case Times::Shared:
+      return "shared";
+    case Times::Inline:
+      return "inline";
+  }
+  return "";
+}
+
+// Of a chunk without its times; empty: malformed.
+std::string value_kind(std::string_view chunk) {
+  const auto codec = encoding::codec_of(chunk);
+  if (!codec) return {};
+  const bool is_float = *codec == encoding::Codec::FloatValues;
+  return is_float ? encoding::float_column_kind(chunk.substr(1)) : "histogram";
+}
+
+// What the columns of version 1 take is not told apart: their times are among the values.
+Result<ChunkShape> shape_of_v1(std::string_view& rest) {
+  std::string_view chunk;
+  if (!core::take_string(rest, chunk)) {
+    return core::fail(ErrorCode::Corruption, "region: chunk is cut short");
+  }
+  const encoding::Codec codec = TRY(encoding::codec_of(chunk));
+  ChunkShape shape{.times = name_of(Times::Inline), .values = "histogram"};
+  std::string_view body = chunk.substr(1);
+  if (!core::take_varint(body, shape.samples) || shape.samples > encoding::kChunkSamplesMax) {
+    return core::fail(ErrorCode::Corruption, "region: chunk of {} bytes: bad count", chunk.size());
+  }
+  if (codec == encoding::Codec::Floats) {
+    std::vector<int64_t> times(shape.samples);
+    const size_t before = body.size();
+    if (!encoding::take_timestamp_column(body, times)) {
+      return core::fail(ErrorCode::Corruption, "region: chunk of {} bytes: bad timestamps",
+                        chunk.size());
+    }
+    shape.time_bytes = before - body.size();
+    shape.values = encoding::float_column_kind(body);
+  }
+  shape.value_bytes = body.size();
+  return shape;
+}
+
 }  // namespace
 
 void encode_region(const storage::SeriesBatch& samples, int64_t base_ms,
@@ -271,6 +318,40 @@ Result<void> append_region(std::string_view region, const RegionContext& context
   region.remove_prefix(sizeof(uint32_t));
   if (context.version == 1) return append_chunks_v1(region, range, batch);
   return append_chunks(region, context, range, batch);
+}
+
+Result<std::vector<ChunkShape>> chunk_shapes(std::string_view region,
+                                             const RegionContext& context) {
+  std::vector<ChunkShape> shapes;
+  if (region.size() < sizeof(uint32_t)) {
+    return core::fail(ErrorCode::Corruption, "region of {} bytes is cut short", region.size());
+  }
+  region.remove_prefix(sizeof(uint32_t));
+  while (!region.empty()) {
+    if (context.version == 1) {
+      shapes.push_back(TRY(shape_of_v1(region)));
+      continue;
+    }
+    ChunkHeader chunk;
+    const size_t before = region.size();
+    if (!take_chunk(region, 0, chunk)) {
+      return core::fail(ErrorCode::Corruption, "region: chunk {} is malformed", shapes.size());
+    }
+    const size_t header_bytes = before - region.size() - chunk.payload.size();
+    std::string_view values = chunk.payload;
+    if (chunk.times == Times::Inline) {
+      std::vector<int64_t> times(chunk.count);
+      if (!encoding::take_timestamp_column(values, times)) {
+        return core::fail(ErrorCode::Corruption, "region: chunk {}: bad timestamps", shapes.size());
+      }
+    }
+    shapes.push_back({.times = name_of(chunk.times),
+                      .values = value_kind(values),
+                      .samples = chunk.count,
+                      .time_bytes = header_bytes + chunk.payload.size() - values.size(),
+                      .value_bytes = values.size()});
+  }
+  return shapes;
 }
 
 }  // namespace tsdb

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace tsdb {
 
@@ -28,5 +29,18 @@ void encode_region(const storage::SeriesBatch& samples, int64_t base_ms,
 // decoded.
 core::Result<void> append_region(std::string_view region, const RegionContext& context,
                                  model::TimeRange range, storage::SeriesBatch& batch);
+
+// How a chunk of a region is stored, for people who look at sizes.
+struct ChunkShape {
+  std::string_view times;  // "regular", "shared", "inline"
+  std::string values;      // "histogram", or as float_column_kind() names it
+  uint64_t samples = 0;
+  uint64_t time_bytes = 0;  // without shared columns
+  uint64_t value_bytes = 0;
+};
+
+// Of a region that append_region() reads.
+core::Result<std::vector<ChunkShape>> chunk_shapes(std::string_view region,
+                                                   const RegionContext& context);
 
 }  // namespace tsdb
