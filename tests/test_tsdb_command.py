@@ -38,6 +38,16 @@ def test_usage_and_wrong_directories(tmp_path):
         outcome = tsdb(tmp_path, command, "none")
         assert outcome.returncode == 1 and "none: no such directory" in outcome.stderr
         assert tsdb(tmp_path, command, "--wrong").returncode == 2
+        outcome = tsdb(tmp_path, command, __file__)
+        assert outcome.returncode == 1 and f"{__file__}: not a directory" in outcome.stderr
+        outcome = tsdb(tmp_path, command, ".", "one", "two")
+        assert outcome.returncode == 2 and f"see petrel tsdb {command} --help" in outcome.stderr
+        assert "[DIR]" in tsdb(tmp_path, command, "--help").stdout
+    for arguments, text in [(("dump", "--min-time=x"), "--min-time: x: expected milliseconds since 1970"),
+                            (("dump", "--min-time=10", "--max-time=5"), "--min-time 10 is after --max-time 5"),
+                            (("analyze", "--limit=-1"), "--limit: -1: expected a number of items")]:
+        outcome = tsdb(tmp_path, *arguments, ".")
+        assert outcome.returncode == 2 and text in outcome.stderr, outcome.stderr
     (tmp_path / "wal").mkdir()
     outcome = tsdb(tmp_path, "list", ".")
     assert outcome.returncode == 1 and "it looks like data of Prometheus" in outcome.stderr
@@ -73,6 +83,16 @@ def test_analyze_shows_cardinality_and_bytes(tmp_path, stored):
     assert "\nMost common label pairs:\n6 job=node\n" in outcome.stdout
     assert re.search(r"^Bytes per sample: \d+\.\d+ \(samples \d+\.\d+, index and the rest \d+\.\d+\)$",
                      outcome.stdout, re.M)
+    assert re.search(r"^Bytes per timestamp: \d+\.\d+ \(in chunks \d+\.\d+, columns that series share \d+\.\d+\)$",
+                     outcome.stdout, re.M)
+    assert re.search(r"^Bytes per value: \d+\.\d+$", outcome.stdout, re.M)
+    assert "\nValues stored as raw bits (fallback): 0.0% of the samples, 0.0% of the bytes of values\n" in outcome.stdout
+    kinds = outcome.stdout.split("\nValues by kind", 1)[1].splitlines()[1:]
+    assert kinds[0].split()[:5] == ["KIND", "SERIES", "CHUNKS", "SAMPLES", "BYTES"]
+    rows = [re.match(r"(\D+?) +(\d+) +(\d+) +(\d+) +(\d+) ", line) for line in kinds[1:]]
+    assert all(row[1].startswith("decimal ") for row in rows) and sum(int(row[2]) for row in rows) >= SERIES
+    found = int(re.search(r"^Samples: (\d+),", outcome.stdout, re.M)[1])
+    assert sum(int(row[4]) for row in rows) == found
     first = sorted((data / "blocks").glob("*.block"))[0].stem
     one = tsdb(tmp_path, "analyze", "--match=cpu_load", "--limit=1", data, first).stdout
     assert one.startswith(f"Block ID: {first}\n") and "Total Series: 3" in one
@@ -102,7 +122,7 @@ def test_dump_writes_every_sample(tmp_path, stored):
     data, begin, end = stored
     before = sorted(one.name for one in data.rglob("*"))
     outcome = tsdb(tmp_path, "dump", data)
-    assert outcome.returncode == 0, outcome.stderr
+    assert outcome.returncode == 0 and outcome.stderr == ""
     expected = []
     for i in range(SERIES):
         text = ", ".join(f'{name}="{text}"' for name, text in sorted(labels(i).items()))
@@ -115,8 +135,20 @@ def test_dump_writes_every_sample(tmp_path, stored):
     one = tsdb(tmp_path, "dump", "--match", 'cpu_load{host="host1"}', f"--min-time={begin}",
                f"--max-time={begin + STEP_MS}", "--match={host=~'host[12]',__name__='cpu_load'}", data)
     assert len(one.stdout.splitlines()) == 4, "two series, each once, two samples each"
+    outcome = tsdb(tmp_path, "dump", "--tenant=nobody", data)
+    assert outcome.returncode == 1 and "there is no data of tenant nobody; there is of: default" in outcome.stderr
     outcome = tsdb(tmp_path, "dump", "--match=up{", data)
     assert outcome.returncode == 2 and "unexpected end of input inside braces" in outcome.stderr
+
+
+def test_dump_says_what_is_damaged(tmp_path, stored):
+    data, *_ = stored
+    whole = tsdb(tmp_path, "dump", data).stdout
+    flip(data / "manifest", 40)
+    outcome = tsdb(tmp_path, "dump", data)
+    assert outcome.returncode == 1 and outcome.stdout == whole
+    assert outcome.stderr.splitlines()[0].startswith(f"warning: {data}/manifest: manifest of ")
+    assert all(line.startswith("warning: ") for line in outcome.stderr.splitlines())
 
 
 def test_dump_as_openmetrics_and_json(tmp_path, stored):

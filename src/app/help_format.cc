@@ -19,8 +19,15 @@ class HelpFormat : public CLI::Formatter {
   std::string make_option_opts(const CLI::Option* option) const override;
 };
 
-std::string HelpFormat::make_usage(const CLI::App* /*cli*/, std::string name) const {
-  return "\nusage: " + name + " [flags]\n\n";
+// A name may have the positionals already, as in "petrel import prometheus-tsdb DIR".
+std::string HelpFormat::make_usage(const CLI::App* cli, std::string name) const {
+  std::string text = "\nusage: " + name + " [flags]";
+  for (const CLI::Option* option : cli->get_options()) {
+    if (!option->get_positional() || name.find(' ' + option->get_name(true)) != name.npos) continue;
+    text +=
+        option->get_required() ? " " + option->get_name(true) : " [" + option->get_name(true) + "]";
+  }
+  return text + "\n\n";
 }
 
 std::string HelpFormat::make_group(std::string group, bool is_positional,
@@ -31,7 +38,8 @@ std::string HelpFormat::make_group(std::string group, bool is_positional,
   return text;
 }
 
-std::string HelpFormat::make_option_name(const CLI::Option* option, bool /*is_positional*/) const {
+std::string HelpFormat::make_option_name(const CLI::Option* option, bool is_positional) const {
+  if (is_positional) return option->get_name(true);
   const std::vector<std::string>& names = option->get_lnames();
   std::string text;
   for (const std::string& name : names) {

@@ -7,7 +7,9 @@
 #include "core/time.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cstdio>
+#include <filesystem>
 #include <unistd.h>
 
 namespace app {
@@ -52,8 +54,11 @@ int run_tsdb(const std::vector<std::string>& arguments) {
     std::fputs(usage().c_str(), stdout);
     return 0;
   }
-  // What the library logs is for a server's log; problems come back as errors.
-  core::set_log_level(core::LogLevel::Error);
+  // What the library logs is for a server's log; problems come back as errors. A merge may go
+  // on after one.
+  constexpr auto kNothing =
+      static_cast<core::LogLevel>(static_cast<int>(core::LogLevel::Error) + 1);
+  core::set_log_level(name == "compact" ? core::LogLevel::Error : kNothing);
   for (const Subcommand& one : kSubcommands) {
     if (one.name == name) return one.run({arguments.begin() + 1, arguments.end()});
   }
@@ -78,6 +83,17 @@ CommandLine::CommandLine(std::string_view command, std::string_view description)
   cli.add_option("DIR", dir, "Data directory.")->capture_default_str();
 }
 
+CLI::Validator is_number(std::string expected) {
+  return CLI::Validator(
+      [expected = std::move(expected)](const std::string& text) -> std::string {
+        int64_t number = 0;
+        const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+        if (error == std::errc() && end == text.data() + text.size()) return "";
+        return fmt::format("{}: expected {}", text, expected);
+      },
+      "");
+}
+
 std::optional<int> CommandLine::parse(const std::vector<std::string>& arguments) {
   // CLI11 takes the arguments from the back.
   std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());
@@ -86,8 +102,18 @@ std::optional<int> CommandLine::parse(const std::vector<std::string>& arguments)
   } catch (const CLI::CallForHelp&) {
     std::fputs(cli.help().c_str(), stdout);
     return 0;
+  } catch (const CLI::ExtrasError&) {
+    const std::vector<std::string> extra = cli.remaining();
+    return fail_with(
+        name,
+        {ErrorCode::InvalidArgument, fmt::format("unexpected {}; see petrel tsdb {} --help",
+                                                 extra.empty() ? "argument" : extra.front(), name)},
+        kUsage);
   } catch (const CLI::ParseError& error) {
-    return fail_with(name, {ErrorCode::InvalidArgument, error.what()}, kUsage);
+    return fail_with(name,
+                     {ErrorCode::InvalidArgument,
+                      fmt::format("{}; see petrel tsdb {} --help", error.what(), name)},
+                     kUsage);
   }
   while (dir.size() > 1 && dir.ends_with('/')) dir.pop_back();
   return std::nullopt;
@@ -100,6 +126,13 @@ Result<std::unique_ptr<DataDir>> DataDir::open(const std::string& path) {
   if (!files.exists(path)) {
     return core::fail(ErrorCode::NotFound, "{}: no such directory", path);
   }
+  std::error_code ignored;
+  if (!std::filesystem::is_directory(path, ignored)) {
+    return core::fail(ErrorCode::InvalidArgument, "{}: not a directory{}", path,
+                      path.ends_with(".block") ? "; expected the data directory that has it" : "");
+  }
+  // Before what is in it, which nobody sees who may not read it.
+  TRY(files.list(path));
   const bool has_data = files.exists(tsdb::Manifest::path_in(path)) ||
                         files.exists(dir->blocks_dir()) || files.exists(dir->log_dir());
   if (!has_data) {
@@ -113,6 +146,7 @@ Result<std::unique_ptr<DataDir>> DataDir::open(const std::string& path) {
   if (lock) {
     dir->lock = *std::move(lock);
   } else {
+    dir->is_in_use = lock.error().code == ErrorCode::Conflict;
     dir->lock_error = std::move(lock.error().message);
   }
   return dir;
@@ -121,6 +155,11 @@ Result<std::unique_ptr<DataDir>> DataDir::open(const std::string& path) {
 Result<std::unique_ptr<DataDir>> DataDir::open_alone(const std::string& path) {
   std::unique_ptr<DataDir> dir = TRY(open(path));
   if (dir->is_alone()) return dir;
+  if (!dir->is_in_use) {
+    return core::fail(ErrorCode::PermissionDenied,
+                      "{}\nThe directory cannot be locked; run this as the user that it belongs to",
+                      dir->lock_error);
+  }
   return core::fail(ErrorCode::Conflict,
                     "{}\nA Petrel that runs on this directory has to be stopped first; or make a "
                     "snapshot of it (POST /api/v1/admin/tsdb/snapshot) and use that",

@@ -9,7 +9,9 @@
 #include "promql/histogram_math.h"
 #include "promql/parser.h"
 #include "templates/value.h"
+#include "tsdb/manifest_recovery.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <limits>
@@ -211,8 +213,11 @@ Result<std::vector<std::string>> dump(const tsdb::Engine& engine, const DumpFlag
 
 int run(CommandLine& line, const std::vector<std::string>& arguments, DumpFlags flags,
         bool chooses_format) {
-  line.cli.add_option("--min-time", flags.min_time_ms, "Oldest time to write, in ms since 1970.");
-  line.cli.add_option("--max-time", flags.max_time_ms, "Newest time to write, in ms since 1970.");
+  const auto is_time = is_number("milliseconds since 1970, as in 1767323045000");
+  line.cli.add_option("--min-time", flags.min_time_ms, "Oldest time to write, in ms since 1970.")
+      ->check(is_time);
+  line.cli.add_option("--max-time", flags.max_time_ms, "Newest time to write, in ms since 1970.")
+      ->check(is_time);
   line.cli.add_option("--match", flags.matches, "Series selector; may be repeated.")
       ->allow_extra_args(false);
   line.cli.add_option("--tenant", flags.tenant, "Whose samples.")->capture_default_str();
@@ -225,20 +230,43 @@ int run(CommandLine& line, const std::vector<std::string>& arguments, DumpFlags 
   if (const auto selectors = read_selectors(flags.matches); !selectors) {
     return fail_with(line.name, selectors.error(), kUsage);
   }
+  if (flags.min_time_ms > flags.max_time_ms) {
+    return fail_with(
+        line.name,
+        {ErrorCode::InvalidArgument,
+         fmt::format("--min-time {} is after --max-time {}", flags.min_time_ms, flags.max_time_ms)},
+        kUsage);
+  }
   const Format format = flags.format == "json"          ? Format::Json
                         : flags.format == "openmetrics" ? Format::OpenMetrics
                                                         : Format::Prometheus;
   const auto dir = DataDir::open_alone(line.dir);
   if (!dir) return fail_with(line.name, dir.error());
   ReadOnlyFiles files((*dir)->files);
+  const auto recovered =
+      tsdb::load_manifest(files, (*dir)->path, tsdb::EngineOptions{}.block_range_ms);
+  if (!recovered) return fail_with(line.name, recovered.error());
+  for (const std::string& problem : recovered->problems) {
+    std::fprintf(stderr, "warning: %s\n", problem.c_str());
+  }
   const auto opened = OpenEngine::open(**dir, files);
   if (!opened) return fail_with(line.name, opened.error());
+  const std::vector<std::string> tenants = (*opened)->engine->tenants();
+  const bool is_known = std::ranges::find(tenants, flags.tenant) != tenants.end();
+  if (!is_known && (flags.tenant != model::kDefaultTenant || !tenants.empty())) {
+    std::string known;
+    for (const std::string& tenant : tenants) known += (known.empty() ? "" : ", ") + tenant;
+    return fail_with(line.name,
+                     {ErrorCode::NotFound,
+                      fmt::format("{}: there is no data of tenant {}; there is of: {}", line.dir,
+                                  flags.tenant, known.empty() ? "nobody" : known)});
+  }
   const auto warnings = dump(*(*opened)->engine, flags, format);
   if (!warnings) return fail_with(line.name, warnings.error());
   for (const std::string& warning : *warnings) {
     std::fprintf(stderr, "warning: %s\n", warning.c_str());
   }
-  return warnings->empty() ? 0 : kFailed;
+  return warnings->empty() && recovered->problems.empty() ? 0 : kFailed;
 }
 
 }  // namespace

@@ -38,6 +38,9 @@ struct CommandLine {
   std::string dir = kDefaultDir;
 };
 
+// Checks a flag's text: a whole number, which `expected` describes.
+CLI::Validator is_number(std::string expected);
+
 // A data directory that nobody else changes, if `lock` is held; else a Petrel may run on it.
 struct DataDir {
   // Fails when the directory does not exist or holds no data of Petrel's.
@@ -55,6 +58,7 @@ struct DataDir {
   core::PosixFileSystem files;
   std::unique_ptr<core::FileLock> lock;
   std::string lock_error;  // why it is not held; names the other process
+  bool is_in_use = false;  // by another process, so that it is not held
 };
 
 // The engine of a directory, as the server opens it. `files` is the host's, or a view that
