@@ -31,6 +31,13 @@ scrape_configs:
     static_configs: [{targets: ["@PROMETHEUS@"]}]
 """
 
+# Only the current Prometheus has custom buckets.
+CUSTOM_BUCKETS = """  - job_name: custom
+    metrics_path: /classic
+    convert_classic_histograms_to_nhcb: true
+    static_configs: [{targets: ["@TARGET@"]}]
+"""
+
 
 class DebianPrometheus(Prometheus):
     features: list[str] = ["exemplar-storage"]
@@ -58,6 +65,20 @@ def scripted(n: int, _headers) -> Answer:
     text += f"vanishing {n}\n" if n % 6 < 3 else ""
     text += 'special{v="nan"} NaN\nspecial{v="inf"} +Inf\nspecial{v="zero"} -0\nutf{name="\u00fc\u03a9 \\"q\\""} 1\n'
     return Answer(text + "# EOF\n", content_type=OPENMETRICS)
+
+
+def classic(n: int, _headers) -> Answer:
+    text = "# TYPE custom_seconds histogram\n"
+    text += "".join(f'custom_seconds_bucket{{le="{le}"}} {(n % 50) * (i + 1)}\n'
+                    for i, le in enumerate(("0.1", "0.25", "7.5", "+Inf")))
+    text += f"custom_seconds_sum {n % 50 * 1.7}\ncustom_seconds_count {n % 50 * 4}\n"
+    return Answer(text + "# EOF\n", content_type=OPENMETRICS)
+
+
+def write_histograms(server, series):
+    answer = http_call(server.url + "/api/v1/write", headers=wire.HEADERS, data=wire.write_request_of(
+        [wire.histogram_series(labels, [wire.histogram(*one) for one in histograms]) for labels, histograms in series]))
+    assert answer.status in (200, 204), answer.text
 
 
 def remote_write(server, series):
@@ -149,10 +170,12 @@ def written(request, tmp_path_factory):
     """A stopped Prometheus with blocks, a log, late samples and deletions, and what it answered."""
     folder = tmp_path_factory.mktemp("written")
     targets = Targets()
-    targets.paths["/metrics"] = scripted
+    targets.paths |= {"/metrics": scripted, "/classic": classic}
     server = request.param(folder, "", "--storage.tsdb.min-block-duration=10s", "--storage.tsdb.max-block-duration=30s")
+    is_current = isinstance(server, CurrentPrometheus)
+    config = CONFIG + (CUSTOM_BUCKETS if is_current else "")
     (folder / "prometheus.yml").write_text(
-        CONFIG.replace("@TARGET@", targets.address).replace("@PROMETHEUS@", f"127.0.0.1:{server.port}"))
+        config.replace("@TARGET@", targets.address).replace("@PROMETHEUS@", f"127.0.0.1:{server.port}"))
     (folder / "data").mkdir()
     old_start, old_end = backfill(folder, folder / "data", 3)
     server.start()
@@ -164,6 +187,12 @@ def written(request, tmp_path_factory):
             if i > 20:  # late ones, some twice
                 remote_write(server, [({"__name__": "pushed", "i": "1"}, [(now - 15_500, i + 0.5)]),
                                       ({"__name__": "late", "i": str(i % 3)}, [(now - 300_000 + i * 1000, float(i))])])
+            if is_current:
+                write_histograms(server, [({"__name__": "pushed_histogram"}, [(now, i / 2, [i, 2 * i, 1], i)])])
+                if i > 20:
+                    write_histograms(server, [
+                        ({"__name__": "pushed_histogram"}, [(now - 15_500, i / 4, [3, i], 1, -2)]),
+                        ({"__name__": "late_histogram"}, [(now - 300_000 + i * 1000, 1.5 * i, [1, 0, i], 0, 4)])])
             time.sleep(1)
         http_call(server.url + "/api/v1/admin/tsdb/delete_series?match[]=g%7Bi%3D%223%22%7D", data=b"", method="POST")
         http_call(server.url + f"/api/v1/admin/tsdb/delete_series?match[]=g%7Bi%3D%224%22%7D&end={begin + 10:.3f}",
@@ -180,9 +209,14 @@ def written(request, tmp_path_factory):
     end = time.time()
     server.start()
     try:
-        ranges = isinstance(server, CurrentPrometheus)
-        answers = {"new": everything(server, begin - 330, end, 1, ranges),
-                   "old": everything(server, old_start + 10, old_end + 600, 600, ranges)}
+        answers = {"new": everything(server, begin - 330, end, 1, is_current),
+                   "old": everything(server, old_start + 10, old_end + 600, 600, is_current)}
+        if is_current:
+            # What is compared below is there: exponential and custom buckets, in order and late.
+            raw = answers["new"][f"raw {end}"].values()
+            found = {one["metric"]["__name__"]: len(one["histograms"]) for one in raw if "histograms" in one}
+            assert found["custom_seconds"] > 20 and found["pushed_histogram"] > 50 and found["late_histogram"] == 19
+            assert found["prometheus_http_request_duration_seconds"] > 0
         exemplars = server.get("/api/v1/query_exemplars", query="c_total", start=begin - 60, end=end)
     finally:
         server.stop()

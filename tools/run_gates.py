@@ -78,6 +78,21 @@ def conformance() -> list[Row]:
     return rows
 
 
+def imports() -> list[Row]:
+    """Data directories of the current Prometheus; ./test has only Debian's."""
+    build_release()
+    if not (ROOT / "peers/prometheus").exists():
+        subprocess.run([ROOT / "tools/fetch_peers.sh", ROOT / "peers"], check=True,
+                       env=dict(os.environ, PEERS="prometheus"))
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "current",
+               "tests/test_import_prometheus.py"]
+    outcome = subprocess.run(command, cwd=ROOT, check=False, stdout=subprocess.PIPE, text=True)
+    print(outcome.stdout, end="", flush=True)
+    summary = outcome.stdout.strip().splitlines()[-1] if outcome.stdout.strip() else "no output"
+    return [Row("data of the current Prometheus imported, the same answers", "no difference", summary,
+                "python3 -m pytest -k current tests/test_import_prometheus.py", outcome.returncode == 0)]
+
+
 # Kills at every moment; the test of ./test does twenty.
 KILLS = 300
 KILLS_NEW_SERIES = 100_000
@@ -326,6 +341,7 @@ GATES = {
     "peers": Gate(peers, "ingest, memory and queries beside current Prometheus and VictoriaMetrics (about 12 min)"),
     "scrape": Gate(scrape, "what a scrape costs beside current Prometheus and vmagent (about 12 min)"),
     "conformance": Gate(conformance, "configuration, relabelling and scrapes beside current peers (about 14 min)"),
+    "import": Gate(imports, "data directories of the current Prometheus imported, queries compared (about 2 min)"),
     "durability": Gate(durability, f"{KILLS} kills under load (about 20 min)"),
     "storage-model": Gate(storage_model, f"{MODEL_SEEDS} days of 2,000 series beside a plain model (about 5 min)"),
     "crash": Gate(crash, f"{CRASH_SEEDS} seeds of the storage engine's crash simulator (about 15 min)"),
