@@ -72,7 +72,12 @@ Result<Response> administer(const Call& call, Run run) {
                 "{} operations on the storage are running already; try again when one is done",
                 kOperationsMax);
   }
-  return run(*admin);
+  Result<Response> done = run(*admin);
+  // No space, or too many deletions: not a matter of the request, as 422 would say.
+  if (!done && done.error().code == ErrorCode::LimitExceeded) {
+    done.error().code = ErrorCode::Unavailable;
+  }
+  return done;
 }
 
 Result<Response> snapshot(const Call& call) {

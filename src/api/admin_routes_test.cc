@@ -22,7 +22,10 @@ class FakeAdmin final : public api::TsdbAdmin {
                                 range.start_ms, range.end_ms));
     return {};
   }
-  core::Result<api::TsdbFlush> flush() const override { return api::TsdbFlush{1, 2, 3}; }
+  core::Result<api::TsdbFlush> flush() const override {
+    if (is_full) return core::fail(core::ErrorCode::LimitExceeded, "no space");
+    return api::TsdbFlush{1, 2, 3};
+  }
   core::Result<api::TsdbCompaction> compact(std::stop_token) const override {
     return core::fail(core::ErrorCode::Io, "disk");
   }
@@ -31,6 +34,7 @@ class FakeAdmin final : public api::TsdbAdmin {
     return {};
   }
 
+  bool is_full = false;
   mutable std::mutex busy;
   mutable std::vector<std::string> calls;
 };
@@ -172,3 +176,10 @@ TEST_CASE("blocks are listed from the manifest") {
 }
 
 }  // namespace
+
+TEST_CASE("A full disk is not the request's fault") {
+  Fixture fixture;
+  fixture.admin.is_full = true;
+  CHECK(fixture.post("flush") ==
+        R"(503 {"status":"error","errorType":"unavailable","error":"no space"})");
+}
