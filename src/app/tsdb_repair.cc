@@ -1,6 +1,7 @@
 #include "app/tsdb_repair.h"
 
 #include "app/read_only_files.h"
+#include "app/tsdb_command_impl.h"
 #include "core/time.h"
 #include "tsdb/block.h"
 #include "tsdb/engine.h"
@@ -65,22 +66,39 @@ Result<std::string> Repair::damage_of(const BlockMeta& meta) {
   };
   const Result<std::unique_ptr<core::File>> file = files_.open(path, core::OpenMode::Read);
   if (!file && file.error().code == ErrorCode::NotFound) {
+    // Half of an earlier repair.
     const std::string aside = path + std::string(kDamagedSuffix);
-    return files_.exists(aside) ? "the file is missing, it was set aside as " + aside
-                                : std::string("the file is missing");
+    if (files_.exists(aside)) return "it was set aside as " + aside;
+    // It may come back from a backup, or with a disk that is not mounted: a manifest without it
+    // would have the next start remove it then.
+    options_.say(path +
+                 ": the file is missing; it stays in the manifest, and queries go on telling. "
+                 "Put it back from a backup, with the server stopped, or live with the gap");
+    return "";
   }
   if (!file) return mend(file.error());
   // Block::open() does not tell damage from a disk that fails; both ends are what it reads.
   const Result<uint64_t> size = (*file)->size();
   if (!size) return mend(size.error());
+  uint8_t version_in_front = 0;
+  uint8_t version_behind = 0;
   for (const uint64_t offset : {uint64_t{0}, *size - std::min<uint64_t>(*size, 4096)}) {
-    if (const auto bytes = (*file)->read_at(offset, 4096); !bytes) return mend(bytes.error());
+    const auto bytes = (*file)->read_at(offset, 4096);
+    if (!bytes) return mend(bytes.error());
+    if (offset == 0 && bytes->size() >= tsdb::kBlockHeaderSize) version_in_front = (*bytes)[7];
+    if (!bytes->empty()) version_behind = bytes->back();
+  }
+  if (version_in_front == version_behind && version_behind > tsdb::kBlockVersion) {
+    return core::fail(ErrorCode::Unsupported,
+                      "{}: has version {}, this program reads 1 to {}: a later Petrel wrote it. "
+                      "Nothing was changed; use that one",
+                      path, version_behind, tsdb::kBlockVersion);
   }
   tsdb::BlockCache cache(0);
   const auto block = tsdb::Block::open(files_, path, meta, cache);
   const auto index = block->index();
   if (!index && index.error().code != ErrorCode::Corruption) return mend(index.error());
-  return index ? "" : index.error().message;
+  return index ? "" : tsdb_command::block_damage(path, index.error().message);
 }
 
 // The ranges stay known as incomplete, so that queries go on telling.
@@ -132,7 +150,7 @@ Result<void> Repair::run() {
   const std::string blocks_dir = data_dir_ + "/blocks";
   if (files_.exists(blocks_dir)) TRY(files_.sync_dir(blocks_dir));
   return recovered.manifest.store(files_, data_dir_)
-      .context("the blocks above are set aside, but the manifest still has them; repair again");
+      .context("store the manifest; what is set aside above stays in the old one, repair again");
 }
 
 }  // namespace

@@ -101,6 +101,26 @@ TEST_CASE("a repair that loses power at any step loses no block, and the next on
   }
 }
 
+TEST_CASE("a repair keeps blocks that are missing or of a later version in the manifest") {
+  const QuietLog quiet;
+  Damaged damaged(4);
+  SimFileSystem& files = damaged.world.files_;
+  const auto count = [&] { return Manifest::load(files, "data")->blocks.size(); };
+  const size_t blocks = count();
+  std::string later = damaged.bytes;
+  later.back() = later[7] = 3;
+  REQUIRE(files.write_file_atomically(damaged.block, later));
+  const auto refused = damaged.repair();
+  REQUIRE(!refused);
+  CHECK(refused.error().message.find("has version 3, this program reads 1 to 2") !=
+        std::string::npos);
+  CHECK(files.exists(damaged.block));
+  // A disk that is not mounted: what comes back with it must not be taken for a left-over.
+  REQUIRE(files.remove(damaged.block));
+  REQUIRE(damaged.repair());
+  CHECK(count() == blocks);
+}
+
 TEST_CASE("a repair leaves what an earlier one set aside, and a block that the disk holds back") {
   const QuietLog quiet;
   Damaged damaged(3);
