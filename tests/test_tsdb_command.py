@@ -207,6 +207,33 @@ def test_verify_names_a_damaged_block_by_file_and_byte(tmp_path, stored):
     assert f"the file has {size - 5} bytes, the manifest says {size}" in found[0]["what"]
     block.unlink()
     assert "the file is missing" in damages(tmp_path, data)[0]["what"]
+    kept = tsdb(tmp_path, "repair", data)
+    assert f"{block}: the file is missing; it stays in the manifest" in kept.stdout
+    assert "the file is missing" in damages(tmp_path, data)[0]["what"]
+
+
+def test_damage_that_costs_nothing_says_so(tmp_path, stored):
+    data, *_ = stored
+    block = sorted((data / "blocks").glob("*.block"))[1]
+    flip(block, block.stat().st_size - 48 - 5)  # what the block says of itself
+    [found] = damages(tmp_path, data)
+    assert "meta of" in found["what"] and found["cost"].startswith("nothing: the manifest")
+
+
+def test_a_log_that_is_gone_is_missed(tmp_path, stored):
+    data, *_ = stored
+    for segment in (data / "log").glob("*.log"):
+        segment.unlink()
+    assert any(one["file"] == str(data / "log") for one in damages(tmp_path, data))
+
+
+def test_blocks_without_a_manifest_are_not_an_empty_directory(tmp_path, stored):
+    data, *_ = stored
+    (data / "manifest").unlink()
+    for command in ("list", "analyze", "compact"):
+        outcome = tsdb(tmp_path, command, data)
+        assert outcome.returncode == 1 and f"{data}/manifest: the file is missing" in outcome.stderr
+        assert "petrel tsdb repair makes a new one" in outcome.stderr
 
 
 def test_verify_names_other_damaged_files(tmp_path, stored):

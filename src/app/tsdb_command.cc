@@ -166,7 +166,24 @@ Result<std::unique_ptr<DataDir>> DataDir::open_alone(const std::string& path) {
                     dir->lock_error);
 }
 
+std::string block_damage(const std::string& path, std::string text) {
+  const std::string long_form = path + " is quarantined: ";
+  if (const size_t at = text.find(long_form); at != text.npos) text.erase(0, at + long_form.size());
+  if (text.starts_with(path + ": ")) text.erase(0, path.size() + 2);
+  return text;
+}
+
 Result<tsdb::Manifest> DataDir::manifest() {
+  const std::string manifest_path = tsdb::Manifest::path_in(path);
+  if (!files.exists(manifest_path) && files.exists(blocks_dir())) {
+    for (const std::string& name : TRY(files.list(blocks_dir()))) {
+      if (!name.ends_with(".block")) continue;
+      return core::fail(ErrorCode::Corruption,
+                        "{}: the file is missing, but {}/{} is there; petrel tsdb repair makes a "
+                        "new one",
+                        manifest_path, blocks_dir(), name);
+    }
+  }
   Result<tsdb::Manifest> loaded = tsdb::Manifest::load(files, path);
   if (!loaded && loaded.error().code == ErrorCode::Corruption) {
     loaded.error().message += "; petrel tsdb repair makes a new one";

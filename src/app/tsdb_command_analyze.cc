@@ -314,7 +314,12 @@ int run_analyze(const std::vector<std::string>& arguments) {
   const auto block = tsdb::Block::open(
       (*dir)->files, (*dir)->blocks_dir() + "/" + meta->file_name(), *meta, cache);
   const auto all = analyze(*block, matchers);
-  if (!all) return fail_with(line.name, all.error());
+  if (!all) {
+    return fail_with(line.name,
+                     {ErrorCode::Corruption,
+                      fmt::format("{}: {}; petrel tsdb verify tells what that costs", block->path(),
+                                  block_damage(block->path(), all.error().message))});
+  }
   print(*meta, *all, limit);
   for (const std::string& damage : all->damages) {
     std::fprintf(stderr, "damaged: %s: %s\n", meta->file_name().c_str(), damage.c_str());

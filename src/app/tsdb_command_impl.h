@@ -61,6 +61,9 @@ struct DataDir {
   bool is_in_use = false;  // by another process, so that it is not held
 };
 
+// What is wrong with a block, of an error that names its path and what queries say of it.
+std::string block_damage(const std::string& path, std::string text);
+
 // The engine of a directory, as the server opens it. `files` is the host's, or a view that
 // nothing can be written through.
 struct OpenEngine {

@@ -40,7 +40,11 @@ Result<std::vector<Row>> read_rows(DataDir& dir) {
   for (const BlockMeta& meta : manifest.blocks) {
     const auto block =
         tsdb::Block::open(dir.files, dir.blocks_dir() + "/" + meta.file_name(), meta, cache);
-    rows.push_back({meta, count_tombstones(manifest, meta), block->damage()});
+    std::string damage = block->damage();
+    if (!damage.empty()) {
+      damage = fmt::format("{}: {}", block->path(), block_damage(block->path(), damage));
+    }
+    rows.push_back({meta, count_tombstones(manifest, meta), std::move(damage)});
   }
   std::sort(rows.begin(), rows.end(), [](const Row& a, const Row& b) {
     return std::tie(a.meta.tenant, a.meta.min_time_ms, a.meta.number) <
@@ -132,7 +136,9 @@ int run_list(const std::vector<std::string>& arguments) {
   for (const Row& row : *rows) {
     if (!row.damage.empty()) std::fprintf(stderr, "damaged: %s\n", row.damage.c_str());
   }
-  return has_gaps() ? kFailed : 0;
+  if (!has_gaps()) return 0;
+  std::fprintf(stderr, "petrel tsdb verify %s tells what that costs\n", line.dir.c_str());
+  return kFailed;
 }
 
 }  // namespace app::tsdb_command

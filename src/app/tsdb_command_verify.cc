@@ -8,6 +8,7 @@
 #include "app/tsdb_command_impl.h"
 #include "core/json_writer.h"
 #include "tsdb/block_verify.h"
+#include "tsdb/embedded_log_bounds.h"
 #include "tsdb/embedded_log_segment.h"
 #include "tsdb/manifest_recovery.h"
 #include "tsdb/series_snapshot.h"
@@ -79,9 +80,11 @@ void verify_block(DataDir& dir, const BlockMeta& meta, Findings& found, Progress
   }
   found.samples += check->samples;
   for (const tsdb::BlockDamage& one : check->damage) {
+    const bool is_meta = check->series == meta.series && one.series.empty() && !check->self;
     found.damages.push_back(
         {path, one.offset, one.what,
-         one.series.empty()
+         is_meta ? "nothing: the manifest says the same of the block"
+         : one.series.empty()
              ? cost_of(meta)
              : fmt::format("series {} of tenant {}, {}", one.series, meta.tenant, range_of(meta))});
   }
@@ -172,8 +175,36 @@ Result<void> verify_segment(DataDir& dir, const Segment& segment, std::optional<
   return {};
 }
 
+// What the log's bounds say is missing at its front and at its end; the segments themselves
+// cannot tell.
+Result<void> verify_bounds(DataDir& dir, const std::vector<Segment>& segments, Findings& found) {
+  const std::string path = dir.log_dir() + ".bounds";
+  if (!dir.files.exists(path)) return {};
+  const auto bounds = tsdb::LogBounds::decode(TRY(dir.files.read_file(path)));
+  if (!bounds) {
+    found.damages.push_back(
+        {path, 0, bounds.error().message, "nothing as long as no segment of the log is missing"});
+    return {};
+  }
+  const bool has_first = !segments.empty() && segments.front().first <= bounds->low;
+  const bool has_newest = !segments.empty() && segments.back().first >= bounds->newest;
+  if (has_first && has_newest) return {};
+  const LogPosition first = segments.empty() || has_first ? bounds->low : segments.front().first;
+  found.damages.push_back(
+      {dir.log_dir(), 0,
+       segments.empty() ? fmt::format("there is no segment, {} says that there are", path)
+       : has_first      ? fmt::format("the newest segment is missing, says {}", path)
+                        : fmt::format("the oldest segment is missing, says {}", path),
+       !has_first && !segments.empty()
+           ? fmt::format("records {} to {} of the log", bounds->low, first - 1)
+           : fmt::format("records from {} on of the log",
+                         segments.empty() ? bounds->low : bounds->newest)});
+  return {};
+}
+
 Result<void> verify_log(DataDir& dir, Findings& found, Progress& progress) {
   const std::vector<Segment> segments = TRY(list_segments(dir));
+  TRY(verify_bounds(dir, segments, found));
   for (size_t i = 0; i < segments.size(); ++i) {
     const std::optional<LogPosition> end =
         i + 1 < segments.size() ? std::optional(segments[i + 1].first) : std::nullopt;
@@ -221,7 +252,9 @@ Result<tsdb::Manifest> verify_manifest(DataDir& dir, Findings& found) {
   const bool is_missing = !dir.files.exists(path) && dir.files.exists(dir.blocks_dir()) &&
                           !TRY(dir.files.list(dir.blocks_dir())).empty();
   if (manifest && !is_missing) return *manifest;
-  found.damages.push_back({path, 0, manifest ? "the file is missing" : manifest.error().message,
+  std::string what = manifest ? "the file is missing" : manifest.error().message;
+  if (what.starts_with(path + ": ")) what.erase(0, path.size() + 2);
+  found.damages.push_back({path, 0, std::move(what),
                            "deletions that its copy does not know, if any; petrel tsdb repair "
                            "makes a new one, as the server does at its start"});
   ReadOnlyFiles files(dir.files);
