@@ -94,7 +94,7 @@ class EmbeddedLog final : public storage::Log {
   struct Loaded {
     std::string bytes;  // zeros where the disk gave none
     SegmentHeader header;
-    std::optional<uint64_t> unreadable_at;
+    uint64_t unreadable_end = 0;  // behind the last byte that the disk did not give
     std::optional<storage::LogDamage> damage;  // of its header, or of reading it
   };
   // Appended records, in order. `starts` are their offsets: headers are finished when the

@@ -125,13 +125,19 @@ Result<void> EmbeddedLog::find_end() {
                               found_bounds_->newest == newest.first &&
                               found_bounds_->end <= found_end_;
     const bool is_end_unknown =
-        !is_all_there &&
-        (found_end_ == newest.first || loaded.unreadable_at.value_or(0) > reader.offset());
+        !is_all_there && (found_end_ == newest.first || loaded.unreadable_end > reader.offset());
     if (!is_end_unknown || loaded.damage->offset != reader.offset()) note_damage(*loaded.damage);
     if (is_end_unknown) {
       storage::LogDamage rest = *loaded.damage;
       rest.first = found_end_;
-      if (unproven_.size() == 0) ++found_end_;
+      if (loaded.unreadable_end > reader.offset()) {
+        // What is read at a later start again must still be in front of the next segment.
+        const uint64_t bytes = loaded.unreadable_end - reader.offset();
+        found_end_ += bytes / (kRecordHeaderBytes + 1) + 1;
+        unproven_.clear();
+      } else if (unproven_.size() == 0) {
+        ++found_end_;
+      }
       if (found_bounds_ && found_bounds_->end > found_end_) {
         found_end_ = found_bounds_->end;
         unproven_.clear();

@@ -39,19 +39,20 @@ core::Gauge& log_damaged_files() {
 
 // A disk that cannot read a part of a file gives the rest; zeros stand for that part.
 std::string EmbeddedLog::read_what_is_there(const std::string& file, Loaded& loaded) const {
-  const auto note = [&](uint64_t offset, const core::Error& error) {
-    if (loaded.unreadable_at) return;
-    loaded.unreadable_at = offset;
-    loaded.damage = storage::LogDamage{.file = file, .offset = offset, .what = error.message};
+  const auto note = [&](uint64_t begin, uint64_t end, const core::Error& error) {
+    loaded.unreadable_end = end;
+    if (loaded.damage) return;
+    loaded.damage = storage::LogDamage{.file = file, .offset = begin, .what = error.message};
   };
+  const uint64_t bytes_max = options_.segment_bytes + kPayloadBytesMax;
   const Result<std::unique_ptr<core::File>> opened = files_.open(file, core::OpenMode::Read);
   if (!opened) {
-    note(0, opened.error());
+    note(0, bytes_max, opened.error());
     return {};
   }
   const Result<uint64_t> size = (*opened)->size();
   if (!size) {
-    note(0, size.error());
+    note(0, bytes_max, size.error());
     return {};
   }
   if (Result<std::string> whole = (*opened)->read_at(0, *size)) return *std::move(whole);
@@ -61,7 +62,7 @@ std::string EmbeddedLog::read_what_is_there(const std::string& file, Loaded& loa
     if (piece) {
       std::copy(piece->begin(), piece->end(), bytes.begin() + static_cast<ptrdiff_t>(at));
     } else {
-      note(at, piece.error());
+      note(at, std::min(at + kPieceBytes, *size), piece.error());
     }
   }
   return bytes;

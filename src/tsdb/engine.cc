@@ -195,8 +195,9 @@ Result<void> Engine::recover() {
   uint64_t next_id = impl.next_series_id;
   const auto visit = [&](LogPosition position, const storage::LogBatch& batch) -> Result<void> {
     Tenant& tenant = impl.tenant_for(std::string(batch.tenant));
-    const uint64_t dropped = tenant.head.replay(position, batch);
-    impl.note_dropped(batch, dropped);
+    const Head::Unknown unknown = tenant.head.replay(position, batch);
+    impl.note_dropped(impl.dropped, batch, unknown.lost);
+    impl.note_dropped(impl.perhaps_dropped, batch, unknown.perhaps_deleted);
     for (const storage::LogSeries& one : batch.series) {
       if (one.id < kOwnIdEnd) next_id = std::max(next_id, one.id + 1);
     }
@@ -205,7 +206,7 @@ Result<void> Engine::recover() {
     progress.position = position + 1;
     ++progress.records;
     progress.samples += batch.samples.size() + batch.histograms.size();
-    progress.dropped_samples += dropped;
+    progress.dropped_samples += unknown.lost;
     if (impl.clock.monotonic_ns() - reported_ns > kReportEveryNs) {
       reported_ns = impl.clock.monotonic_ns();
       core::log_info(
@@ -215,7 +216,7 @@ Result<void> Engine::recover() {
     return {};
   };
   TRY(impl.log.replay(impl.log.low(), visit).context("replay the log"));
-  impl.next_series_id = std::max(next_id, impl.next_series_id.load());
+  impl.next_series_id = impl.unused_series_id(std::max(next_id, impl.next_series_id.load()));
   for (Tenant* tenant : impl.all_tenants()) {
     tenant->head.finish_replay();
     tenant->head.note_append(impl.clock.monotonic_ns());
@@ -236,7 +237,7 @@ Result<void> Engine::recover() {
                   "Samples of the log whose series nothing introduces.")
         .add(static_cast<double>(impl.progress.dropped_samples));
   }
-  impl.note_incomplete(impl.progress.dropped_samples);
+  impl.note_incomplete();
   impl.ready = true;
   return {};
 }

@@ -117,6 +117,71 @@ TEST_CASE("samples whose labels are lost with a record are counted and told") {
   CHECK(world.read().at("b").size() == 1);
 }
 
+TEST_CASE("what a start cannot read and a later one can is mixed up with nothing") {
+  const QuietLog quiet;
+  World world(LogKind::Embedded);
+  fill(world, 3, {"a", "b"});
+  world.append("a", kStart + 9 * kMinute, 9);
+  std::vector<std::string> warnings;
+  // Two such starts: the ids that the second one gives are not those of the first, either.
+  for (const int start : {1, 2}) {
+    world.engine_.reset();
+    world.log_.reset();
+    world.files_.fail_when({.fault = core::testing::SimFault::Io,
+                            .operation = core::testing::SimOperation::Read,
+                            .path_contains = ".log",
+                            .lasts = true});
+    world.open();
+    world.files_.clear_fault();
+    CHECK(world.read({}, kAllTime, &warnings).empty());
+    CHECK(!warnings.empty());
+    const std::string name = start == 1 ? "c" : "d";
+    CHECK(world.append(name, kStart + 4 * kMinute, 4).stored == 1);
+    if (start == 2) {
+      const model::Matcher a = *model::Matcher::create(MatchType::Equal, "__name__", "a");
+      REQUIRE(world.engine().delete_series(
+          {.tenant = std::string(model::kDefaultTenant), .selectors = {{a}}, .range = kAllTime}));
+    }
+  }
+  for (const int start : {1, 2}) {
+    CAPTURE(start);
+    world.open();
+    const auto all = world.read();
+    CHECK(all.size() == 3);
+    CHECK(!all.contains("a"));
+    CHECK(all.at("b").size() == 2 + static_cast<size_t>(start));
+    CHECK(all.at("c").size() == static_cast<size_t>(start));
+    CHECK(all.at("d").size() == static_cast<size_t>(start));
+    for (const std::string name : {"b", "c", "d"}) {
+      world.append(name, kStart + (10 + start) * kMinute, start);
+    }
+  }
+}
+
+TEST_CASE("samples without labels are told also where others were deleted") {
+  const QuietLog quiet;
+  World world(LogKind::Embedded);
+  fill(world, 10, {"a", "b"});
+  const model::Matcher a = *model::Matcher::create(MatchType::Equal, "__name__", "a");
+  REQUIRE(world.engine().delete_series(
+      {.tenant = std::string(model::kDefaultTenant), .selectors = {{a}}, .range = kAllTime}));
+  world.engine_.reset();
+  world.log_.reset();
+  const std::string file = newest_log_file(world);
+  std::string bytes = *world.files_.read_file(file);
+  const size_t at = bytes.find(World::labels("b").bytes());
+  REQUIRE(at != std::string::npos);
+  bytes[at] = static_cast<char>(bytes[at] ^ 1);
+  overwrite(world, file, bytes);
+  world.open();
+  std::vector<std::string> warnings;
+  CHECK(world.read({}, {kStart + 5 * kMinute, kStart + 6 * kMinute}, &warnings).empty());
+  const bool is_told = std::any_of(warnings.begin(), warnings.end(), [](const std::string& one) {
+    return one.find("the labels of their series") != std::string::npos;
+  });
+  CHECK(is_told);
+}
+
 TEST_CASE("any damaged byte of the series snapshot leaves the start, the blocks and most labels") {
   const QuietLog quiet;
   World world(LogKind::Embedded);

@@ -58,23 +58,31 @@ Result<void> Engine::delete_series(const DeleteRequest& request) {
   if (request.selectors.empty()) {
     return core::fail(ErrorCode::InvalidArgument, "delete series: expected at least one selector");
   }
-  Tenant* const tenant = impl.find_tenant(request.tenant);
-  if (tenant == nullptr) return {};
+  Tenant* tenant = impl.find_tenant(request.tenant);
+  if (tenant == nullptr) {
+    // Perhaps all that there is of it cannot be read at the moment.
+    if (!impl.has_lost_records() || !model::is_valid_tenant(request.tenant)) return {};
+    tenant = &impl.tenant_for(request.tenant);
+  }
   const std::lock_guard step(impl.maintain_mutex);
   return impl.delete_series(*tenant, request);
 }
 
 Result<void> Engine::Impl::delete_series(Tenant& tenant, const DeleteRequest& request) {
   const model::TenantId& id = tenant.head.tenant();
-  // Only what is there is deleted. A tombstone without an end would never become superfluous.
+  // Only what is there is deleted. A tombstone without an end would never become superfluous
+  // while the log stays. But what could not be read may be there again at the next start.
   TimeRange range = request.range;
   const auto publish = [&](LogPosition high) -> Result<void> {
     int64_t latest = tenant.head.latest_ms();
     for (const BlockMeta& meta : manifest.blocks) {
       if (meta.tenant == id) latest = std::max(latest, meta.max_time_ms);
     }
-    range.end_ms = std::min(range.end_ms, latest + 1);
-    if (latest == kNoTime || range.empty()) return {};
+    if (!has_lost_records()) {
+      if (latest == kNoTime) return {};
+      range.end_ms = std::min(range.end_ms, latest + 1);
+    }
+    if (range.empty()) return {};
     Manifest next = manifest;
     for (const model::Matchers& matchers : request.selectors) {
       std::erase_if(next.tombstones, [&](const Tombstone& one) {

@@ -107,8 +107,12 @@ struct Engine::Impl {
   core::Result<bool> read_snapshot(const std::string& path, const SeriesSnapshotVisitor& visitor);
   core::Result<void> load_snapshot();
   std::string older_snapshot() const;
-  void note_dropped(const storage::LogBatch& batch, uint64_t samples);
-  void note_incomplete(uint64_t dropped_samples);
+  bool has_lost_records() const { return is_snapshot_damaged || !log.damage().empty(); }
+  uint64_t unused_series_id(uint64_t next) const;
+  struct Dropped;
+  static void note_dropped(Dropped& dropped, const storage::LogBatch& batch, uint64_t samples);
+  void note_dropped_samples(const Dropped& lost, std::string_view key);
+  void note_incomplete();
 
   // engine_open.cc
   core::Result<void> settle_positions();
@@ -193,12 +197,15 @@ struct Engine::Impl {
   bool is_manifest_stored = false;  // protected by maintain_mutex after create()
   // Samples of the log whose series nothing introduces; of the replay.
   struct Dropped {
+    uint64_t samples = 0;
     std::set<std::string> tenants;
     std::set<uint64_t> ids;  // some of them
     int64_t first_ms = std::numeric_limits<int64_t>::max();
     int64_t last_ms = std::numeric_limits<int64_t>::min();
   };
   Dropped dropped;
+  Dropped perhaps_dropped;  // or deleted
+  bool is_snapshot_damaged = false;
 
   std::mutex maintain_mutex;   // one step at a time
   Manifest manifest;           // protected by maintain_mutex after recover()

@@ -103,6 +103,7 @@ Result<void> Engine::Impl::load_snapshot() {
   };
   const std::string path = snapshot_path(manifest.snapshot_number);
   if (!TRY(read_snapshot(path, visitor))) {
+    is_snapshot_damaged = true;
     const std::string older = older_snapshot();
     if (!older.empty()) {
       SeriesSnapshotVisitor known;
@@ -139,8 +140,19 @@ std::string Engine::Impl::older_snapshot() const {
   return older;
 }
 
-void Engine::Impl::note_dropped(const storage::LogBatch& batch, uint64_t samples) {
+// What could not be read now may be readable at the next start: the ids of series that it
+// introduces must not mean others by then. `next` is above all that were seen. Whatever was
+// skipped so, no record before position p has ids from manifest.next_series_id + p * kIdsMax on.
+uint64_t Engine::Impl::unused_series_id(uint64_t next) const {
+  constexpr uint64_t kIdsMax = 1U << 15U;  // more than one record introduces
+  if (!has_lost_records() && !is_manifest_recovered) return next;
+  return std::max(next, manifest.next_series_id + log.high() * kIdsMax);
+}
+
+void Engine::Impl::note_dropped(Dropped& dropped, const storage::LogBatch& batch,
+                                uint64_t samples) {
   if (samples == 0) return;
+  dropped.samples += samples;
   for (const storage::LogSeries& one : batch.series) {
     constexpr size_t kIdsShown = 20;
     if (one.labels.empty() && dropped.ids.size() < kIdsShown) dropped.ids.insert(one.id);
@@ -156,9 +168,29 @@ void Engine::Impl::note_dropped(const storage::LogBatch& batch, uint64_t samples
   dropped.tenants.insert(std::string(batch.tenant));
 }
 
+void Engine::Impl::note_dropped_samples(const Dropped& lost, std::string_view key) {
+  for (const std::string& tenant : lost.tenants) {
+    add_incomplete(manifest.incomplete,
+                   {.tenant = tenant,
+                    .key = fmt::format("{}-{}-{}", key, tenant, lost.first_ms),
+                    .range = {lost.first_ms, lost.last_ms + 1},
+                    .text = fmt::format("{} samples are missing: the labels of their series were "
+                                        "lost with a damaged part of the log or its snapshot",
+                                        lost.samples)});
+  }
+  if (lost.samples == 0) return;
+  std::string ids;
+  for (const uint64_t id : lost.ids) ids += fmt::format("{}{}", ids.empty() ? "" : ",", id);
+  core::log_error("tsdb", "the labels of series are lost",
+                  {{"samples", lost.samples},
+                   {"first_ms", lost.first_ms},
+                   {"last_ms", lost.last_ms},
+                   {"series_ids", ids}});
+}
+
 // After the replay. The manifest keeps it from the next flush on, before the log that
 // shows it is cut.
-void Engine::Impl::note_incomplete(uint64_t dropped_samples) {
+void Engine::Impl::note_incomplete() {
   int64_t newest_ms = kNoTime;
   for (const BlockMeta& meta : manifest.blocks) newest_ms = std::max(newest_ms, meta.max_time_ms);
   if (options.retention_ms > 0 && newest_ms != kNoTime) {
@@ -170,23 +202,10 @@ void Engine::Impl::note_incomplete(uint64_t dropped_samples) {
     add_incomplete(manifest.incomplete, incomplete_of(damage, options.out_of_order_window_ms,
                                                       options.ahead_max_ms, clock.now_ms()));
   }
-  for (const std::string& tenant : dropped.tenants) {
-    add_incomplete(manifest.incomplete,
-                   {.tenant = tenant,
-                    .key = fmt::format("labels-{}-{}", tenant, dropped.first_ms),
-                    .range = {dropped.first_ms, dropped.last_ms + 1},
-                    .text = fmt::format("{} samples are missing: the labels of their series were "
-                                        "lost with a damaged part of the log or its snapshot",
-                                        dropped_samples)});
-  }
-  if (dropped_samples != 0) {
-    std::string ids;
-    for (const uint64_t id : dropped.ids) ids += fmt::format("{}{}", ids.empty() ? "" : ",", id);
-    core::log_error("tsdb", "the labels of series are lost",
-                    {{"samples", dropped_samples},
-                     {"first_ms", dropped.first_ms},
-                     {"last_ms", dropped.last_ms},
-                     {"series_ids", ids}});
+  note_dropped_samples(dropped, "labels");
+  // Without damage the labels of these have gone with what was deleted.
+  if (has_lost_records()) {
+    note_dropped_samples(perhaps_dropped, "deleted-labels");
   }
   incomplete_ranges().set(static_cast<double>(manifest.incomplete.size()));
   if (!manifest.incomplete.empty()) {

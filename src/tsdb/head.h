@@ -110,8 +110,13 @@ class Head {
                                                            int64_t now_ms, storage::Log& log,
                                                            storage::AppendSummary& summary);
   // Applies what was judged in an earlier life. Ids that were met before have no labels.
-  // Gives the number of samples of unknown ids.
-  uint64_t replay(storage::LogPosition position, const storage::LogBatch& batch);
+  // The samples of unknown ids, without those that blocks hold. Where deletions cover them
+  // the series may have gone with them, or its labels were lost.
+  struct Unknown {
+    uint64_t lost = 0;
+    uint64_t perhaps_deleted = 0;
+  };
+  Unknown replay(storage::LogPosition position, const storage::LogBatch& batch);
   // A series, metadata or exemplar of the snapshot; before replay().
   void restore_series(uint64_t id, std::string_view labels);
   void restore_metadata(const model::Metadata& metadata);
@@ -280,7 +285,7 @@ class Head {
                uint32_t flush_max, HeadCapture& out) const;
   std::vector<SeriesRef> patched_series(model::TimeRange range) const;
   bool replays(SeriesRef ref, int64_t time_ms, storage::LogPosition position);
-  bool may_be_gone(int64_t time_ms, storage::LogPosition position) const;
+  void count_unknown(int64_t time_ms, storage::LogPosition position, Unknown& unknown) const;
 
   template <typename ShortenChunk>
   void shorten_chunks(Chunk*& newest, model::TimeRange range, const ShortenChunk& shorten);

@@ -59,32 +59,32 @@ bool Head::replays(SeriesRef ref, int64_t time_ms, LogPosition position) {
   });
 }
 
-// Whether a sample whose series is unknown may rightly have gone: in blocks or deleted.
-bool Head::may_be_gone(int64_t time_ms, LogPosition position) const {
-  if (time_ms < closed_before_ms_ && position < closed_log_before_) return true;
-  return std::any_of(deleted_.begin(), deleted_.end(), [&](const Tombstone& one) {
-    return position < one.log_before && one.range.contains(time_ms);
-  });
+void Head::count_unknown(int64_t time_ms, LogPosition position, Unknown& unknown) const {
+  // What blocks hold may well be unknown: the series has left with the range.
+  if (time_ms < closed_before_ms_ && position < closed_log_before_) return;
+  const bool may_be_deleted =
+      std::any_of(deleted_.begin(), deleted_.end(), [&](const Tombstone& one) {
+        return position < one.log_before && one.range.contains(time_ms);
+      });
+  ++(may_be_deleted ? unknown.perhaps_deleted : unknown.lost);
 }
 
-uint64_t Head::replay(LogPosition position, const LogBatch& batch) {
+Head::Unknown Head::replay(LogPosition position, const LogBatch& batch) {
   refs_.clear();
-  uint64_t unknown = 0;
+  Unknown unknown;
   uint32_t begin = 0;
   uint32_t histograms_begin = 0;
   for (const storage::LogSeries& one : batch.series) {
     if (!one.labels.empty()) restore_series(one.id, one.labels);
     const auto found = by_id_.find(one.id);
-    refs_.push_back(found == by_id_.end() ? kNoSeries : found->second);
-    // What blocks hold may well be unknown: the series has left with the range.
+    const bool is_unknown = found == by_id_.end();
+    refs_.push_back(is_unknown ? kNoSeries : found->second);
     for (; begin < one.samples_end; ++begin) {
-      if (found == by_id_.end() && !may_be_gone(batch.samples[begin].timestamp_ms, position)) {
-        ++unknown;
-      }
+      if (is_unknown) count_unknown(batch.samples[begin].timestamp_ms, position, unknown);
     }
     for (; histograms_begin < one.histograms_end; ++histograms_begin) {
       const int64_t time_ms = batch.histograms[histograms_begin].timestamp_ms;
-      if (found == by_id_.end() && !may_be_gone(time_ms, position)) ++unknown;
+      if (is_unknown) count_unknown(time_ms, position, unknown);
     }
   }
 
