@@ -160,6 +160,10 @@ Result<std::unique_ptr<Engine>> Engine::create(EngineOptions options, EngineDeps
   if (!PETREL_MUTATED("start-no-dir-sync")) {
     cleaned = impl->files.sync_dir(impl->options.data_dir);
   }
+  // A copy that a crash or an error left behind forgets the newest deletions.
+  if (cleaned && impl->is_manifest_stored) {
+    impl->manifest.store_copy(impl->files, impl->options.data_dir);
+  }
   // What a recovered manifest does not name was kept aside; nothing else goes.
   if (cleaned && !impl->is_manifest_recovered) cleaned = impl->remove_leftovers();
   if (cleaned) cleaned = impl->remove_unfinished_snapshots();

@@ -61,8 +61,10 @@ Incomplete incomplete_of(const storage::LogDamage& damage, int64_t late_ms, int6
   const int64_t before_ms = damage.accepted_before_ms.value_or(now_ms);
   Incomplete one;
   one.key = fmt::format("log-{}", damage.first);
-  one.range = {damage.accepted_after_ms ? *damage.accepted_after_ms - late_ms : -kFarMs,
-               before_ms + ahead_ms + 1};
+  // The clock may have been set back in between.
+  const int64_t after_ms = damage.accepted_after_ms.value_or(before_ms);
+  one.range = {damage.accepted_after_ms ? std::min(after_ms, before_ms) - late_ms : -kFarMs,
+               std::max(after_ms, before_ms) + ahead_ms + 1};
   const std::string records = damage.lost() == 1
                                   ? fmt::format("record {}", damage.first)
                                   : fmt::format("records {}..{}", damage.first, damage.end - 1);

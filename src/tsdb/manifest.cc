@@ -254,18 +254,26 @@ Result<Manifest> Manifest::load(core::FileSystem& files, const std::string& data
 
 Result<void> Manifest::store(core::FileSystem& files, const std::string& data_dir,
                              bool* may_be_stored) const {
+  TRY(replace_file(files, data_dir, path_in(data_dir), encode(), may_be_stored));
+  // What counts has happened: a copy that is missing or old is only less help.
+  store_copy(files, data_dir);
+  return {};
+}
+
+void Manifest::store_copy(core::FileSystem& files, const std::string& data_dir) const {
   static core::Counter& copy_failures = core::counter(
       "petrel_tsdb_manifest_copy_failures_total", "Copies of the manifest that were not stored.");
   const std::string text = encode();
-  TRY(replace_file(files, data_dir, path_in(data_dir), text, may_be_stored));
-  // What counts has happened: a copy that is missing or old is only less help.
+  if (files.exists(copy_path_in(data_dir))) {
+    const Result<std::string> stored = files.read_file(copy_path_in(data_dir));
+    if (stored && *stored == text) return;
+  }
   if (const Result<void> copied = replace_file(files, data_dir, copy_path_in(data_dir), text);
       !copied) {
     copy_failures.add();
     core::log_warn("tsdb", "the copy of the manifest is not stored",
                    {{"error", copied.error().message}});
   }
-  return {};
 }
 
 }  // namespace tsdb

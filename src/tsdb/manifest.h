@@ -84,6 +84,8 @@ struct Manifest {
   // fails, `may_be_stored` tells whether the next start may find this one.
   core::Result<void> store(core::FileSystem& files, const std::string& data_dir,
                            bool* may_be_stored = nullptr) const;
+  // Stores the copy unless it is this one. Failing is told and costs only help.
+  void store_copy(core::FileSystem& files, const std::string& data_dir) const;
 };
 
 }  // namespace tsdb
