@@ -25,7 +25,13 @@ void CrashRun::check_reading(std::string_view what, const CrashModel::Query& que
   } else if (reading.error || !reading.warnings.empty()) {
     coverage_.count("reads with a warning or an error");
   }
-  if (auto broken = model_.check(query, reading, opened)) {
+  Reading judged = reading;
+  // When lost records were accepted is known from their neighbours. Where the clock jumped in
+  // between, only reads of all times are sure to have the warning.
+  const bool is_all =
+      query.range.start_ms == kAllTime.start_ms && query.range.end_ms == kAllTime.end_ms;
+  if (is_damaged_ && clock_jumped_ && !is_all) judged.warnings.emplace_back("the clock jumped");
+  if (auto broken = model_.check(query, judged, opened)) {
     fail(fmt::format("{}: {}", what, *broken));
   }
 }

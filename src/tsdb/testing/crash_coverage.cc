@@ -141,7 +141,6 @@ std::vector<std::string> CrashCoverage::gaps() const {
     const auto found = points.find({place.operation, place.kind});
     for (const SimFault fault : {SimFault::NoSpace, SimFault::Io, SimFault::PowerLoss}) {
       if (!may_fail_so(place.operation, fault)) continue;
-      if (place.operation == SimOperation::Read && place.kind != FileKind::Block) continue;
       if (found != points.end() && found->second.faults[static_cast<size_t>(fault)] > 0) continue;
       gaps.push_back(fmt::format("{} at {} of {}", core::testing::sim_fault_name(fault),
                                  core::testing::sim_operation_name(place.operation),
@@ -151,13 +150,8 @@ std::vector<std::string> CrashCoverage::gaps() const {
   return gaps;
 }
 
-SimFaultRule random_fault(core::Rng& rng, bool reads_fail) {
-  const auto is_left_out = [&](const Place& one) {
-    return one.operation == SimOperation::Read && one.kind != FileKind::Block && !reads_fail;
-  };
-  size_t chosen = rng.below(std::size(kPlaces));
-  while (is_left_out(kPlaces[chosen])) chosen = rng.below(std::size(kPlaces));
-  const Place& place = kPlaces[chosen];
+SimFaultRule random_fault(core::Rng& rng) {
+  const Place& place = kPlaces[rng.below(std::size(kPlaces))];
   SimFaultRule rule{.operation = place.operation,
                     .path_contains = std::string(place.path_contains),
                     .skip = rng.below(4)};

@@ -52,8 +52,7 @@ struct CrashCoverage {
   std::vector<std::string> gaps() const;
 };
 
-// Makes the disk fail at a random one of the places that matter. `reads_fail`: also reads of
-// what a start needs (log, manifest, series snapshot).
-core::testing::SimFaultRule random_fault(core::Rng& rng, bool reads_fail);
+// Makes the disk fail at a random one of the places that matter.
+core::testing::SimFaultRule random_fault(core::Rng& rng);
 
 }  // namespace tsdb::testing

@@ -375,7 +375,9 @@ void CrashRun::delete_series() {
   if (!done && done.error().code == core::ErrorCode::Unsupported) return;
   coverage_.count(done ? "deletions" : "deletions failed");
   if (!done && is_sound()) fail("a deletion failed without a fault: " + done.error().message);
-  model_.erase(request.tenant, request.selectors, request.range, done.has_value());
+  // Nobody is told without power.
+  const bool is_certain = done && files_.has_power();
+  model_.erase(request.tenant, request.selectors, request.range, is_certain);
   if (done) deleted_ = std::move(request);
 }
 
@@ -447,6 +449,7 @@ void CrashRun::finish_read() {
 void CrashRun::clock_jump() {
   const int64_t jump = (static_cast<int64_t>(rng_.below(600)) - 300) * kMinute;
   clock_.jump_to_ms(clock_.now_ms() + jump);
+  clock_jumped_ = true;
   trace("the clock jumps by {} min", jump / kMinute);
   coverage_.count("clock jumps");
 }

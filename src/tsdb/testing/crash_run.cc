@@ -89,7 +89,7 @@ CrashOutcome CrashRun::run() {
     trace("last life");
     if (open()) check_everything(true);
   }
-  if (!is_broken() && one_in(3)) final_damage();
+  if (!is_broken() && one_in(2)) final_damage();
   close();
   return {.broken = std::move(broken_), .trace = std::move(trace_)};
 }
@@ -103,9 +103,11 @@ void CrashRun::close() {
 // False when a fault kept it from opening.
 bool CrashRun::open() {
   close();
+  not_opened_.reset();
   notes_.clear();
   auto log = EmbeddedLog::open(log_options_, files_, clock_, engine_rng_);
   if (!log) {
+    not_opened_ = log.error();
     trace("the log does not open: {}", log.error().message);
     if (is_sound()) fail("the log does not open: " + log.error().message);
     return false;
@@ -113,6 +115,7 @@ bool CrashRun::open() {
   log_ = std::move(*log);
   auto engine = Engine::open(engine_options_, {files_, clock_, engine_rng_, *log_});
   if (!engine) {
+    not_opened_ = engine.error();
     trace("does not open: {}", engine.error().message);
     if (is_sound()) fail("does not open: " + engine.error().message);
     close();
@@ -161,7 +164,7 @@ void CrashRun::arm_fault() {
     case 0:
     case 1:
     case 2: {
-      const core::testing::SimFaultRule rule = random_fault(rng_, options_.all_damage);
+      const core::testing::SimFaultRule rule = random_fault(rng_);
       trace("fault to come: {} at {} of *{}* after {}{}", sim_fault_name(rule.fault),
             sim_operation_name(*rule.operation), rule.path_contains, rule.skip,
             rule.lasts ? ", lasting" : "");
@@ -281,35 +284,62 @@ void CrashRun::do_step() {
   }
 }
 
-// Bytes that change by themselves: what is read then is right, or carries a warning.
-void CrashRun::final_damage() {
-  std::vector<std::string> files;
-  const bool only_blocks = one_in(2) || !options_.all_damage;
+// Each kind of file as often as the others, how many there may be.
+std::string CrashRun::file_to_damage() {
+  std::map<FileKind, std::vector<std::string>> by_kind;
   for (const std::string& path : files_.all_files()) {
-    if (path.starts_with("data/snapshots/")) continue;
-    if (!only_blocks || path.starts_with("data/blocks/")) files.push_back(path);
+    const FileKind kind = file_kind_of(SimOperation::Write, path);
+    if (kind == FileKind::Copy || path == "data/lock") continue;
+    by_kind[kind].push_back(path);
   }
-  if (files.empty()) return;
-  held_.clear();
-  close();
-  const std::string path = files[rng_.below(files.size())];
-  is_damaged_ = true;
-  // A log that is cut short looks like one whose end was never written.
-  const uint64_t kind = path.ends_with(".log") ? 1 : rng_.below(4);
+  if (by_kind.empty()) return {};
+  const auto chosen =
+      std::next(by_kind.begin(), static_cast<ptrdiff_t>(rng_.below(by_kind.size())));
+  return chosen->second[rng_.below(chosen->second.size())];
+}
+
+// What it did.
+std::string CrashRun::damage_file(const std::string& path) {
+  if (one_in(8)) {
+    files_.suspend_faults(true);
+    ENSURE(files_.remove(path).has_value());
+    ENSURE(files_.sync_dir(path.substr(0, path.find_last_of('/'))).has_value());
+    files_.suspend_faults(false);
+    return "removed";
+  }
+  const bool is_cut = one_in(4);
   const uint64_t place = rng_.next();
   const auto bit = static_cast<char>(1U << rng_.below(8));
+  uint64_t at = 0;
   files_.damage(path, [&](std::string& bytes) {
     if (bytes.empty()) return;
-    if (kind == 0) {
-      bytes.resize(place % bytes.size());
+    at = place % bytes.size();
+    if (is_cut) {
+      bytes.resize(at);
     } else {
-      const uint64_t at = place % bytes.size();
       bytes[at] = static_cast<char>(bytes[at] ^ bit);
     }
   });
-  trace("damages {}: {} at {}", path, kind == 0 ? "cut short" : "a bit flipped", place);
-  coverage_.count("files damaged");
-  if (!open()) return fail("does not open with a damaged file");
+  return fmt::format("{} at byte {}", is_cut ? "cut" : "a bit flipped", at);
+}
+
+// Files that change by themselves: what is read then is right, or carries a warning.
+void CrashRun::final_damage() {
+  held_.clear();
+  close();
+  const std::string path = file_to_damage();
+  if (path.empty()) return;
+  is_damaged_ = true;
+  trace("damages {}: {}", path, damage_file(path));
+  coverage_.count(
+      fmt::format("files damaged: {}", file_kind_name(file_kind_of(SimOperation::Write, path))));
+  if (!open()) {
+    // A file of a later version is not damaged: the program says so and ends.
+    const bool is_version = not_opened_ && not_opened_->code == core::ErrorCode::Unsupported &&
+                            not_opened_->message.find(path) != std::string::npos;
+    if (is_version) return coverage_.count("files of later versions refused");
+    return fail("does not open with a damaged file");
+  }
   check_everything(false);
   for (int i = 0; i < 20 && !is_broken() && engine_ != nullptr; ++i) do_step();
   if (!is_broken() && engine_ != nullptr) check_everything(false);

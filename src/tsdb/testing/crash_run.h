@@ -79,6 +79,8 @@ class CrashRun {
   void do_step();
   void arm_fault();
   void final_damage();
+  std::string file_to_damage();
+  std::string damage_file(const std::string& path);
 
   // crash_operations.cc
   void append();
@@ -150,10 +152,12 @@ class CrashRun {
   std::map<uint32_t, int64_t> last_times_;
   uint64_t next_number_ = 1;  // of exemplars, new series and metadata
 
-  uint64_t faults_ = 0;       // in this life
-  uint64_t hard_faults_ = 0;  // of them, those that are not want of space
-  bool is_small_ = false;     // the disk was of limited size in this life
-  bool is_damaged_ = false;   // somebody changed a file
+  uint64_t faults_ = 0;                    // in this life
+  uint64_t hard_faults_ = 0;               // of them, those that are not want of space
+  bool is_small_ = false;                  // the disk was of limited size in this life
+  bool is_damaged_ = false;                // somebody changed a file
+  std::optional<core::Error> not_opened_;  // why the last open() failed
+  bool clock_jumped_ = false;
   uint64_t steps_ = 0;
   std::optional<std::string> broken_;
   std::vector<std::string> trace_;

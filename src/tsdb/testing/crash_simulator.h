@@ -20,9 +20,6 @@ namespace tsdb::testing {
 struct CrashOptions {
   uint64_t seed = 0;
   bool trace = false;  // gathers a line per operation
-  // Also damage to, and failing reads of, what a start needs: log, manifest and series
-  // snapshot. Blocks are damaged and fail to be read in any case.
-  bool all_damage = false;
   // Broken disks on purpose.
   bool ignore_sync = false;
   bool ignore_sync_dir = false;

@@ -1,7 +1,7 @@
 // Runs many seeds of the crash simulator, or one with every step told.
 //
 //   crash_simulation [--seeds N] [--first N] [--jobs N] [--mutation NAME]
-//                    [--check-gaps] [--all-damage]
+//                    [--check-gaps] [--keep-going]
 //   crash_simulation --list-mutations
 //   PETREL_CRASH_SEED=n crash_simulation
 //
@@ -39,7 +39,7 @@ struct Arguments {
   uint64_t jobs = 1;
   std::string mutation;
   bool checks_gaps = false;
-  bool all_damage = false;
+  bool keeps_going = false;  // behind the first broken seed, telling each
 };
 
 thread_local uint64_t running_seed = 0;
@@ -56,12 +56,12 @@ void tell_seed(int signal_number) {
   std::raise(signal_number);
 }
 
-int replay_one(uint64_t seed, bool all_damage) {
+int replay_one(uint64_t seed) {
   core::set_log_level(core::LogLevel::Debug);
   CrashCoverage coverage;
   running_seed = seed;
-  const CrashOutcome outcome = tsdb::testing::run_crash_seed(
-      {.seed = seed, .trace = true, .all_damage = all_damage}, coverage);
+  const CrashOutcome outcome =
+      tsdb::testing::run_crash_seed({.seed = seed, .trace = true}, coverage);
   for (const std::string& line : outcome.trace) fmt::print("{}\n", line);
   fmt::print("seed {}: {}\n", seed, outcome.broken.value_or("no promise broken"));
   return outcome.broken ? 1 : 0;
@@ -116,13 +116,17 @@ class Runner {
       const uint64_t seed = next_++;
       if (seed >= end_) break;
       running_seed = seed;
-      const CrashOutcome outcome = tsdb::testing::run_crash_seed(
-          {.seed = seed, .all_damage = arguments_.all_damage}, coverage);
+      const CrashOutcome outcome = tsdb::testing::run_crash_seed({.seed = seed}, coverage);
       ++done_;
       if (!outcome.broken) continue;
       const std::lock_guard lock(mutex_);
       if (!failure_ || failure_->seed > seed) failure_ = {seed, *outcome.broken};
-      stop_ = true;
+      if (!arguments_.keeps_going) {
+        stop_ = true;
+      } else {
+        fmt::print("broken: seed {}: {}\n", seed, *outcome.broken);
+        std::fflush(stdout);
+      }
     }
     const std::lock_guard lock(mutex_);
     coverage_.add(coverage);
@@ -162,8 +166,8 @@ std::optional<Arguments> parse(const std::vector<std::string_view>& words) {
       arguments.checks_gaps = true;
       continue;
     }
-    if (words[i] == "--all-damage") {
-      arguments.all_damage = true;
+    if (words[i] == "--keep-going") {
+      arguments.keeps_going = true;
       continue;
     }
     if (i + 1 == words.size()) return std::nullopt;
@@ -215,7 +219,7 @@ int main(int count, char** words) {
   std::signal(SIGSEGV, tell_seed);
   if (const char* const seed = std::getenv("PETREL_CRASH_SEED")) {
     const std::optional<uint64_t> parsed = number(seed);
-    return parsed ? replay_one(*parsed, arguments->all_damage) : 2;
+    return parsed ? replay_one(*parsed) : 2;
   }
   core::set_log_level(static_cast<core::LogLevel>(99));
   return Runner(*arguments).run();
