@@ -130,7 +130,8 @@ Result<void> EmbeddedLog::wait_durable(LogPosition position) {
 
 LogPosition EmbeddedLog::low() const {
   const std::lock_guard lock(mutex_);
-  return segments_.empty() ? high_ : segments_.front().first;
+  // Without a segment what was appended is still to be written.
+  return segments_.empty() ? durable_end_ : segments_.front().first;
 }
 
 LogPosition EmbeddedLog::high() const {
