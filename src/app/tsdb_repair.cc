@@ -2,6 +2,7 @@
 
 #include "app/read_only_files.h"
 #include "app/tsdb_command_impl.h"
+#include "core/clock.h"
 #include "core/time.h"
 #include "tsdb/block.h"
 #include "tsdb/engine.h"
@@ -135,6 +136,9 @@ Result<void> Repair::run() {
       TRY(tsdb::load_manifest(files, data_dir_, tsdb::EngineOptions{}.block_range_ms));
   for (const std::string& problem : recovered.problems) options_.say(problem);
   if (!recovered.is_original) {
+    tsdb::add_incomplete(recovered.manifest.incomplete,
+                         tsdb::forgotten_deletions(recovered, core::SystemClock().now_ms(),
+                                                   tsdb::EngineOptions{}.ahead_max_ms));
     options_.say(fmt::format("{}: made anew with {} blocks", tsdb::Manifest::path_in(data_dir_),
                              recovered.manifest.blocks.size()));
   }

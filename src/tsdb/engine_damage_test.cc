@@ -2,6 +2,7 @@
 // is missing.
 
 #include "core/log.h"
+#include "tsdb/manifest.h"
 #include "tsdb/testing/world.h"
 
 #include <numeric>
@@ -266,11 +267,20 @@ TEST_CASE("no manifest is no reason to lose a block") {
   }
   for (int life = 0; life < 2; ++life) {
     world.open();
-    CHECK(world.read() == whole);
+    std::vector<std::string> warnings;
+    CHECK(world.read({}, kAllTime, &warnings) == whole);
+    REQUIRE(warnings.size() == 1);
+    CHECK(warnings[0].find(has_copy ? "its copy counts" : "and its copy were damaged") !=
+          std::string::npos);
     CHECK(world.engine().stats("default").blocks == 3);
     CHECK(*world.files_.list("data/blocks") == blocks);
   }
-  if (has_copy) CHECK(*world.files_.read_file("data/manifest") == manifest);
+  if (has_copy) {
+    Manifest found = *Manifest::load(world.files_, "data");
+    CHECK(found.incomplete.size() == 1);
+    found.incomplete.clear();
+    CHECK(found.encode() == manifest);
+  }
   // It goes on as before.
   fill(world, 4 * 60, {"a", "b"});
   CHECK(world.maintain().blocks_written > 0);
@@ -279,6 +289,39 @@ TEST_CASE("no manifest is no reason to lose a block") {
   world.crash();
   world.open();
   CHECK(world.read() == later);
+}
+
+TEST_CASE("a deletion that only the lost manifest knew is not undone silently") {
+  const QuietLog quiet;
+  World world(LogKind::Embedded);
+  fill(world, 60, {"a", "b"});
+  SUBCASE("the samples are in the log") {}
+  SUBCASE("the samples are in a block") {
+    REQUIRE(world.engine().flush_all());
+  }
+  // The deletion is acknowledged; its copy costs only help.
+  world.files_.fail_when({.fault = core::testing::SimFault::Io,
+                          .operation = core::testing::SimOperation::Sync,
+                          .path_contains = "manifest.copy"});
+  REQUIRE(world.engine().delete_series(
+      {.selectors = {{Matcher::equal("__name__", "a")}}, .range = kAllTime}));
+  CHECK(world.read().size() == 1);
+  world.crash();
+  std::string manifest = *world.files_.read_file("data/manifest");
+  manifest[40] = '?';
+  overwrite(world, "data/manifest", manifest);
+  for (int life = 0; life < 2; ++life) {
+    world.open();
+    std::vector<std::string> warnings;
+    const auto all = world.read({}, kAllTime, &warnings);
+    CHECK(all.at("b").size() == 60);
+    REQUIRE(warnings.size() == 1);
+    CHECK(warnings[0].find("samples deleted shortly before 2023-11-14T") != std::string::npos);
+    // Also where only a part is asked for, and after the next flush.
+    world.read({}, {kStart, kStart + kMinute}, &warnings);
+    CHECK(warnings.size() == 1);
+    REQUIRE(world.engine().flush_all());
+  }
 }
 
 TEST_CASE("a stale copy of the manifest knows fewer blocks, and none is lost") {

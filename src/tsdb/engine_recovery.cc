@@ -44,6 +44,10 @@ void keep_aside(core::FileSystem& files, const std::string& path) {
 
 Result<void> Engine::Impl::load_manifest_file() {
   RecoveredManifest recovered = TRY(load_manifest(files, options.data_dir, options.block_range_ms));
+  if (!recovered.is_original) {
+    add_incomplete(recovered.manifest.incomplete,
+                   forgotten_deletions(recovered, clock.now_ms(), options.ahead_max_ms));
+  }
   manifest = std::move(recovered.manifest);
   is_manifest_recovered = !recovered.is_original;
   is_manifest_stored = recovered.is_original && !recovered.is_new;

@@ -2,6 +2,7 @@
 
 #include "core/log.h"
 #include "core/metrics.h"
+#include "core/time.h"
 #include "model/tenant.h"
 #include "tsdb/block.h"
 
@@ -22,6 +23,8 @@ constexpr std::string_view kSnapshotPrefix = "series_snapshot-";
 constexpr std::string_view kBlockSuffix = ".block";
 constexpr std::string_view kDamagedSuffix = ".damaged";
 constexpr std::string_view kAsideSuffix = ".aside";
+// Before the times that samples can have; far from overflow.
+constexpr int64_t kFarMs = std::numeric_limits<int64_t>::max() / 4;
 
 core::Counter& recoveries() {
   static core::Counter& metric =
@@ -186,6 +189,7 @@ Result<RecoveredManifest> Recovery::run() {
                : "it is put together from the blocks; deletions that blocks and log still hold "
                  "the samples of are forgotten");
   out_.is_original = false;
+  out_.is_copy = copy.has_value();
   recoveries().add();
   if (copy) out_.manifest = *std::move(copy);
   has_kept_ = false;
@@ -265,6 +269,23 @@ void Recovery::find_snapshot(const std::vector<std::string>& names) {
 Result<RecoveredManifest> load_manifest(core::FileSystem& files, const std::string& data_dir,
                                         int64_t block_range_ms) {
   return Recovery(files, data_dir, block_range_ms).run();
+}
+
+Incomplete forgotten_deletions(const RecoveredManifest& recovered, int64_t now_ms,
+                               int64_t ahead_ms) {
+  int64_t end_ms = now_ms + ahead_ms + 1;
+  for (const BlockMeta& meta : recovered.manifest.blocks) {
+    end_ms = std::max(end_ms, meta.max_time_ms + 1);
+  }
+  const std::string_view what =
+      recovered.is_copy
+          ? "the manifest was damaged or missing, its copy counts: samples deleted shortly before "
+          : "the manifest and its copy were damaged or missing, warnings of earlier damage went "
+            "with them: samples deleted before ";
+  return {.tenant = {},
+          .key = fmt::format("manifest-{}", now_ms),
+          .range = {-kFarMs, end_ms},
+          .text = fmt::format("{}{} may be there again", what, core::format_rfc3339(now_ms))};
 }
 
 }  // namespace tsdb

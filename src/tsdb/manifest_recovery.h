@@ -20,7 +20,8 @@ struct RecoveredManifest {
   // Whether it is what was stored, or that of a new directory. If not, `problems` say what
   // was wrong, and it has to be stored before anything is removed.
   bool is_original = true;
-  bool is_new = false;  // there was none, and nothing that one would name
+  bool is_new = false;   // there was none, and nothing that one would name
+  bool is_copy = false;  // not original: its copy; otherwise put together from the blocks
   std::vector<std::string> problems;
 };
 
@@ -28,5 +29,11 @@ struct RecoveredManifest {
 // whose version does not name theirs.
 core::Result<RecoveredManifest> load_manifest(core::FileSystem& files, const std::string& data_dir,
                                               int64_t block_range_ms);
+
+// What a manifest that is not the original may have forgotten, for its list: the copy may be
+// older than the last deletions, and blocks know of none. No sample is newer than
+// `now_ms` + `ahead_ms`, or than the blocks say.
+Incomplete forgotten_deletions(const RecoveredManifest& recovered, int64_t now_ms,
+                               int64_t ahead_ms);
 
 }  // namespace tsdb
