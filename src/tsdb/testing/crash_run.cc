@@ -2,10 +2,13 @@
 
 #include "tsdb/testing/crash_run.h"
 
+#include "tsdb/embedded_log_segment.h"
+
 #include <algorithm>
 
 namespace tsdb::testing {
 
+using core::Result;
 using core::testing::SimFault;
 using core::testing::SimOperation;
 
@@ -323,14 +326,54 @@ std::string CrashRun::damage_file(const std::string& path) {
   return fmt::format("{} at byte {}", is_cut ? "cut" : "a bit flipped", at);
 }
 
+// A bit of the newest segment in front of its last mark. The log was not closed: only that mark
+// says that all before it was durable. Empty when the segment has none.
+std::string CrashRun::damage_before_last_mark() {
+  for (int i = 0; i < 4; ++i) append();
+  files_.fail_at(files_.fault_points(), SimFault::PowerLoss);
+  close();
+  files_.kill();
+  faults_ = 0;
+  hard_faults_ = 0;
+  std::string path;
+  for (const std::string& one : files_.all_files()) {
+    if (one.starts_with(log_options_.dir + "/") && one.ends_with(".log")) path = one;
+  }
+  if (path.empty()) return {};
+  const Result<std::string> bytes = files_.read_file(path);
+  const auto header = decode_segment_header(bytes.value_or(""));
+  if (!header) return {};
+  SegmentReader reader(*bytes, *header, std::nullopt, Checksums::Verify);
+  uint64_t mark_at = 0;
+  while (true) {
+    const uint64_t offset = reader.offset();
+    const storage::LogPosition proven_end = reader.proven_end();
+    const auto record = reader.next();
+    if (reader.proven_end() > proven_end) mark_at = offset;
+    if (!record || !*record) break;
+  }
+  if (mark_at <= kSegmentHeaderBytes) return {};
+  const uint64_t at = kSegmentHeaderBytes + rng_.below(mark_at - kSegmentHeaderBytes);
+  const auto bit = static_cast<char>(1U << rng_.below(8));
+  files_.damage(path, [&](std::string& all) { all[at] = static_cast<char>(all[at] ^ bit); });
+  trace("killed; a bit flipped in {} at byte {}, in front of the last mark", path, at);
+  coverage_.count("log segments damaged in front of their last mark");
+  return path;
+}
+
 // Files that change by themselves: what is read then is right, or carries a warning.
 void CrashRun::final_damage() {
   held_.clear();
-  close();
-  const std::string path = file_to_damage();
+  std::string path;
+  if (engine_ != nullptr && one_in(4)) {
+    path = damage_before_last_mark();
+  } else {
+    close();
+    path = file_to_damage();
+    if (!path.empty()) trace("damages {}: {}", path, damage_file(path));
+  }
   if (path.empty()) return;
   is_damaged_ = true;
-  trace("damages {}: {}", path, damage_file(path));
   coverage_.count(
       fmt::format("files damaged: {}", file_kind_name(file_kind_of(SimOperation::Write, path))));
   if (!open()) {

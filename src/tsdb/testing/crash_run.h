@@ -80,6 +80,7 @@ class CrashRun {
   void arm_fault();
   void final_damage();
   std::string file_to_damage();
+  std::string damage_before_last_mark();
   std::string damage_file(const std::string& path);
 
   // crash_operations.cc
