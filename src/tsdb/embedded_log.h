@@ -118,6 +118,7 @@ class EmbeddedLog final : public storage::Log {
   core::Result<void> find_end();
   void load_bounds();
   core::Result<void> store_bounds(const LogBounds& next);
+  core::Result<void> write_bounds(const std::string& text);
   void note_bounds(const LogBounds& next);
   void find_missing_begin();
   void begin_bounds();

@@ -172,11 +172,25 @@ void EmbeddedLog::add_segment(LogPosition first, const std::string& name) {
   note_bounds({.low = bounds_.low, .newest = first, .end = synced_end_});
 }
 
+Result<void> EmbeddedLog::write_bounds(const std::string& text) {
+  if (!PETREL_MUTATED("log-bounds-no-sync") && !PETREL_MUTATED("log-bounds-no-dir-sync")) {
+    return files_.write_file_atomically(bounds_path(), text);
+  }
+  // What is broken on purpose.
+  const std::string temporary = bounds_path() + ".tmp";
+  const auto file = TRY(files_.open(temporary, core::OpenMode::CreateOrTruncate));
+  TRY(file->write_at(0, text));
+  if (!PETREL_MUTATED("log-bounds-no-sync")) TRY(file->sync());
+  TRY(files_.rename(temporary, bounds_path()));
+  if (PETREL_MUTATED("log-bounds-no-dir-sync")) return {};
+  return files_.sync_dir(parent_of(bounds_path()));
+}
+
 // With bounds_mutex_. What is stored stays true when this fails, unless the log is to begin
 // later: without a file nothing is checked. Fails when it is neither stored nor removed.
 Result<void> EmbeddedLog::store_bounds(const LogBounds& next) {
   are_bounds_stored_ = false;
-  Result<void> stored = files_.write_file_atomically(bounds_path(), next.encode());
+  Result<void> stored = write_bounds(next.encode());
   if (!stored) {
     core::log_warn("log", "the bounds of the log are not stored",
                    {{"error", stored.error().message}});
@@ -201,7 +215,8 @@ Result<uint64_t> EmbeddedLog::segment_bytes() const {
   const Result<core::DiskSpace> space = files_.disk_space(options_.dir);
   if (!space) return options_.segment_bytes;
   const uint64_t available = space->available_bytes;
-  if (options_.reserve_bytes > 0 && available < options_.reserve_bytes + kSegmentBytesMin) {
+  if (options_.reserve_bytes > 0 && available < options_.reserve_bytes + kSegmentBytesMin &&
+      !PETREL_MUTATED("log-takes-reserve")) {
     return core::fail(ErrorCode::LimitExceeded,
                       "{} bytes of the disk are free and {} are reserved: no space for a segment",
                       available, options_.reserve_bytes);

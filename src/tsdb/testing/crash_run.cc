@@ -3,6 +3,7 @@
 #include "tsdb/testing/crash_run.h"
 
 #include "tsdb/embedded_log_segment.h"
+#include "tsdb/testing/crash_log.h"
 
 #include <algorithm>
 
@@ -25,7 +26,12 @@ Value pick(core::Rng& rng, const Value (&values)[kSize]) {
 }  // namespace
 
 CrashOutcome run_crash_seed(const CrashOptions& options, CrashCoverage& coverage) {
-  return CrashRun(options, coverage).run();
+  CrashOutcome outcome = CrashRun(options, coverage).run();
+  if (!outcome.broken && !options.ignore_sync && !options.ignore_sync_dir) {
+    outcome.broken =
+        run_crash_log(options.seed, coverage, options.trace ? &outcome.trace : nullptr);
+  }
+  return outcome;
 }
 
 CrashRun::CrashRun(const CrashOptions& options, CrashCoverage& coverage)

@@ -26,6 +26,9 @@ inline constexpr Mutation kMutations[] = {
      "a spare may still have its old name"},
     {"log-no-salt", "src/tsdb/embedded_log_write.cc", "records of a former life may match"},
     {"log-all-damage-is-torn", "src/tsdb/embedded_log_segment.cc", "damage ends the log silently"},
+    {"log-bounds-no-sync", "src/tsdb/embedded_log_write.cc", "the bounds are renamed unsynced"},
+    {"log-bounds-no-dir-sync", "src/tsdb/embedded_log_write.cc", "the bounds' name is not synced"},
+    {"log-takes-reserve", "src/tsdb/embedded_log_write.cc", "the log takes the space of blocks"},
     {"log-no-record-checksum", "src/tsdb/embedded_log_segment.cc", "torn records count"},
     // Manifest
     {"manifest-no-sync", "src/tsdb/manifest.cc", "a manifest is renamed unsynced"},
