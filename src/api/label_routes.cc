@@ -35,8 +35,8 @@ Result<ListRequest> list_request(const Call& call) {
 }
 
 template <typename Item, typename Write>
-Response list_response(std::vector<Item> items, uint64_t limit, Write write) {
-  std::vector<std::string> warnings;
+Response list_response(storage::Listed<Item> items, uint64_t limit, Write write) {
+  std::vector<std::string> warnings = std::move(items.warnings);
   if (limit != 0 && items.size() > limit) {
     items.resize(limit);
     warnings.emplace_back(kTruncated);
@@ -52,7 +52,7 @@ Response list_response(std::vector<Item> items, uint64_t limit, Write write) {
   return std::move(answer).finish(warnings);
 }
 
-Response name_response(std::vector<std::string> names, uint64_t limit) {
+Response name_response(storage::Listed<std::string> names, uint64_t limit) {
   return list_response(std::move(names), limit, [](std::string& body, const std::string& name) {
     core::append_json_string(body, name);
   });

@@ -63,6 +63,17 @@ TEST_CASE("Lists are cut at the limit, with a warning only when something is mis
   CHECK(fixture.text("/api/v1/series?match[]=up&limit=1").ends_with(warned));
 }
 
+TEST_CASE("Lists say what may be missing in them") {
+  LabelFixture fixture;
+  fixture.store.warn({"block x is damaged"});
+  const std::string warned = R"(,"warnings":["block x is damaged"]})";
+  CHECK(fixture.text("/api/v1/labels").ends_with(warned));
+  CHECK(fixture.text("/api/v1/label/job/values").ends_with(warned));
+  CHECK(fixture.text("/api/v1/series?match[]=up").ends_with(warned));
+  CHECK(fixture.text("/api/v1/series?match[]=up&limit=1")
+            .ends_with(R"("warnings":["block x is damaged","results truncated due to limit"]})"));
+}
+
 TEST_CASE("Metadata is grouped by metric") {
   LabelFixture fixture;
   storage::WriteBatch batch;

@@ -117,6 +117,7 @@ Result<void> start_storage(Node& node) {
     options.out_of_order_window_ms = configured_ms;
   }
   options.series_max = flags.series_max;
+  options.reserve_bytes = disk_reserve(node);
   node.engine = TRY(tsdb::Engine::create(options, {node.files, node.clock, node.rng, *node.log},
                                          std::move(node.data_lock))
                         .context("open the storage"));

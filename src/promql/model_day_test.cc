@@ -38,15 +38,15 @@ class Sorted final : public storage::SeriesSource {
     sorted.sorted = true;
     return source_.select(sorted);
   }
-  core::Result<std::vector<std::string>> label_names(
+  core::Result<storage::Listed<std::string>> label_names(
       const storage::LabelsRequest& request) const override {
     return source_.label_names(request);
   }
-  core::Result<std::vector<std::string>> label_values(
+  core::Result<storage::Listed<std::string>> label_values(
       const std::string& name, const storage::LabelsRequest& request) const override {
     return source_.label_values(name, request);
   }
-  core::Result<std::vector<model::Labels>> series(
+  core::Result<storage::Listed<model::Labels>> series(
       const storage::LabelsRequest& request) const override {
     return source_.series(request);
   }

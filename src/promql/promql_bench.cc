@@ -61,14 +61,16 @@ class MadeSource final : public storage::SeriesSource {
       const storage::SelectRequest& request) const override {
     return std::make_unique<MadeSet>(labels_, request.range);
   }
-  core::Result<std::vector<std::string>> label_names(const storage::LabelsRequest&) const override {
+  core::Result<storage::Listed<std::string>> label_names(
+      const storage::LabelsRequest&) const override {
     return {};
   }
-  core::Result<std::vector<std::string>> label_values(
+  core::Result<storage::Listed<std::string>> label_values(
       const std::string&, const storage::LabelsRequest&) const override {
     return {};
   }
-  core::Result<std::vector<model::Labels>> series(const storage::LabelsRequest&) const override {
+  core::Result<storage::Listed<model::Labels>> series(
+      const storage::LabelsRequest&) const override {
     return labels_;
   }
   core::Result<std::vector<model::Metadata>> metadata(const model::TenantId&,

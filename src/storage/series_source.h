@@ -12,6 +12,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace storage {
@@ -74,6 +75,15 @@ struct LabelsRequest {
   uint64_t limit = 0;
 };
 
+// A list, and what the reader should know of it, such as "block X is quarantined".
+template <typename Item>
+struct Listed : std::vector<Item> {
+  Listed() = default;
+  Listed(std::vector<Item> items) : std::vector<Item>(std::move(items)) {}  // NOLINT: implicit
+
+  std::vector<std::string> warnings;
+};
+
 struct ExemplarSeries {
   model::Labels labels;
   std::vector<model::Exemplar> exemplars;
@@ -85,11 +95,10 @@ class SeriesSource {
   virtual ~SeriesSource() = default;
   virtual core::Result<std::unique_ptr<SeriesSet>> select(const SelectRequest& request) const = 0;
   // Without repeats; names and values sorted, series in any order.
-  virtual core::Result<std::vector<std::string>> label_names(
-      const LabelsRequest& request) const = 0;
-  virtual core::Result<std::vector<std::string>> label_values(
-      const std::string& name, const LabelsRequest& request) const = 0;
-  virtual core::Result<std::vector<model::Labels>> series(const LabelsRequest& request) const = 0;
+  virtual core::Result<Listed<std::string>> label_names(const LabelsRequest& request) const = 0;
+  virtual core::Result<Listed<std::string>> label_values(const std::string& name,
+                                                         const LabelsRequest& request) const = 0;
+  virtual core::Result<Listed<model::Labels>> series(const LabelsRequest& request) const = 0;
   // Of one metric, or of all when `metric` is empty; sorted by metric.
   virtual core::Result<std::vector<model::Metadata>> metadata(const model::TenantId& tenant,
                                                               const std::string& metric) const = 0;

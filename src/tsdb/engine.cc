@@ -135,6 +135,11 @@ std::vector<Tenant*> Engine::Impl::all_tenants() const {
   return all;
 }
 
+std::vector<std::string> Engine::Impl::warnings_of(const LabelsRequest& request) const {
+  if (incomplete == nullptr) return {};
+  return warnings_for(*incomplete, request.tenant, request.range);
+}
+
 Result<void> Engine::Impl::check_ready() const {
   if (ready) return {};
   return core::fail(ErrorCode::Unavailable, "the log is being replayed");
@@ -328,13 +333,21 @@ void visit_head_labels(const ReadView& view, const LabelsRequest& request,
   }
 }
 
+std::string missing_labels(const Block& block, const core::Error& error) {
+  return fmt::format("series may be missing: {}: {}", block.path(), error.message);
+}
+
 void visit_block_labels(const ReadView& view, const LabelsRequest& request,
-                        const std::function<void(const model::Label&)>& visit) {
+                        const std::function<void(const model::Label&)>& visit,
+                        std::vector<std::string>& warnings) {
   for (const std::shared_ptr<Block>& block : *view.blocks) {
     if (!block->range().overlaps(request.range)) continue;
-    // A damaged block has been reported; what the others know is still worth showing.
+    // What the others know is still worth showing.
     const Result<std::shared_ptr<const BlockIndex>> loaded = block->index();
-    if (!loaded) continue;
+    if (!loaded) {
+      add_warning(warnings, loaded.error().message);
+      continue;
+    }
     const BlockIndex& index = **loaded;
     const bool all_visible = block->mask(index, view.tombstones)->empty();
     std::vector<bool> seen(index.pair_count());
@@ -344,7 +357,10 @@ void visit_block_labels(const ReadView& view, const LabelsRequest& request,
         break;
       }
       const auto visible = visible_series(*block, *loaded, view.tombstones, matchers);
-      if (!visible) break;
+      if (!visible) {
+        add_warning(warnings, missing_labels(*block, visible.error()));
+        break;
+      }
       for (const uint32_t ordinal : *visible) {
         for (const uint32_t pair : index.pairs_of(ordinal)) seen[pair] = true;
       }
@@ -355,8 +371,8 @@ void visit_block_labels(const ReadView& view, const LabelsRequest& request,
   }
 }
 
-std::vector<std::string> limited(std::set<std::string, std::less<>> values, uint64_t limit) {
-  std::vector<std::string> result;
+storage::Listed<std::string> limited(std::set<std::string, std::less<>> values, uint64_t limit) {
+  storage::Listed<std::string> result;
   for (auto& value : values) {
     if (limit != 0 && result.size() >= limit) break;
     result.push_back(value);
@@ -366,33 +382,38 @@ std::vector<std::string> limited(std::set<std::string, std::less<>> values, uint
 
 }  // namespace
 
-Result<std::vector<std::string>> Engine::label_names(const LabelsRequest& request) const {
+Result<storage::Listed<std::string>> Engine::label_names(const LabelsRequest& request) const {
   TRY(impl_->check_ready());
   const Tenant* tenant = impl_->find_tenant(request.tenant);
-  if (tenant == nullptr) return std::vector<std::string>{};
+  if (tenant == nullptr) tenant = &impl_->empty_tenant;
   const ReadView view(*tenant);
+  std::vector<std::string> warnings = impl_->warnings_of(request);
   std::set<std::string, std::less<>> names;
   const auto visit = [&](const model::Label& label) {
     if (names.find(label.name) == names.end()) names.emplace(label.name);
   };
   visit_head_labels(view, request, visit);
-  visit_block_labels(view, request, visit);
-  return limited(std::move(names), request.limit);
+  visit_block_labels(view, request, visit, warnings);
+  storage::Listed<std::string> result = limited(std::move(names), request.limit);
+  result.warnings = std::move(warnings);
+  return result;
 }
 
-Result<std::vector<std::string>> Engine::label_values(const std::string& name,
-                                                      const LabelsRequest& request) const {
+Result<storage::Listed<std::string>> Engine::label_values(const std::string& name,
+                                                          const LabelsRequest& request) const {
   TRY(impl_->check_ready());
   const Tenant* tenant = impl_->find_tenant(request.tenant);
-  if (tenant == nullptr) return std::vector<std::string>{};
+  if (tenant == nullptr) tenant = &impl_->empty_tenant;
   const ReadView view(*tenant);
-  std::vector<std::string> values;
+  storage::Listed<std::string> values;
+  values.warnings = impl_->warnings_of(request);
   for (const model::Matchers& matchers : selectors_of(request)) {
     view.tenant->head.append_label_values(name, matchers, view.head_range(request.range), values);
   }
-  visit_block_labels(view, request, [&](const model::Label& label) {
+  const auto visit = [&](const model::Label& label) {
     if (label.name == name) values.emplace_back(label.value);
-  });
+  };
+  visit_block_labels(view, request, visit, values.warnings);
   // The head gives them in order.
   if (!std::is_sorted(values.begin(), values.end())) std::sort(values.begin(), values.end());
   values.erase(std::unique(values.begin(), values.end()), values.end());
@@ -400,12 +421,13 @@ Result<std::vector<std::string>> Engine::label_values(const std::string& name,
   return values;
 }
 
-Result<std::vector<Labels>> Engine::series(const LabelsRequest& request) const {
+Result<storage::Listed<Labels>> Engine::series(const LabelsRequest& request) const {
   TRY(impl_->check_ready());
   const Tenant* tenant = impl_->find_tenant(request.tenant);
-  if (tenant == nullptr) return std::vector<Labels>{};
+  if (tenant == nullptr) tenant = &impl_->empty_tenant;
   const ReadView view(*tenant);
-  std::vector<Labels> all;
+  storage::Listed<Labels> all;
+  all.warnings = impl_->warnings_of(request);
   size_t from_head = 0;
   for (const model::Matchers& matchers : selectors_of(request)) {
     const auto refs = view.tenant->head.find(matchers, view.head_range(request.range).samples);
@@ -416,9 +438,15 @@ Result<std::vector<Labels>> Engine::series(const LabelsRequest& request) const {
     for (const std::shared_ptr<Block>& block : *view.blocks) {
       if (!block->range().overlaps(request.range)) continue;
       const Result<std::shared_ptr<const BlockIndex>> index = block->index();
-      if (!index) continue;
+      if (!index) {
+        add_warning(all.warnings, index.error().message);
+        continue;
+      }
       const auto visible = visible_series(*block, *index, view.tombstones, matchers);
-      if (!visible) continue;
+      if (!visible) {
+        add_warning(all.warnings, missing_labels(*block, visible.error()));
+        continue;
+      }
       std::string labels;
       for (const uint32_t ordinal : *visible) {
         labels.clear();

@@ -46,6 +46,7 @@ struct EngineOptions {
   size_t exemplars_max = 20'000;                   // per tenant; the oldest go first
   size_t series_max = 0;                           // per tenant, in the head; 0: no limit
   size_t block_index_cache_bytes = 256ULL << 20U;  // decoded indexes of blocks
+  uint64_t reserve_bytes = 32ULL << 20U;           // of the disk (disk_guard.h); merges leave twice
 };
 
 struct EngineDeps {
@@ -137,11 +138,11 @@ class Engine final : public storage::SampleSink, public storage::SeriesSource {
 
   core::Result<std::unique_ptr<storage::SeriesSet>> select(
       const storage::SelectRequest& request) const override;
-  core::Result<std::vector<std::string>> label_names(
+  core::Result<storage::Listed<std::string>> label_names(
       const storage::LabelsRequest& request) const override;
-  core::Result<std::vector<std::string>> label_values(
+  core::Result<storage::Listed<std::string>> label_values(
       const std::string& name, const storage::LabelsRequest& request) const override;
-  core::Result<std::vector<model::Labels>> series(
+  core::Result<storage::Listed<model::Labels>> series(
       const storage::LabelsRequest& request) const override;
   core::Result<std::vector<model::Metadata>> metadata(const model::TenantId& tenant,
                                                       const std::string& metric) const override;

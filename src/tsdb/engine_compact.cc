@@ -28,9 +28,6 @@ using model::TimeRange;
 
 namespace {
 
-// Left free by a merge, which needs room for its output beside the inputs.
-constexpr uint64_t kFreeBytesMin = 64ULL << 20U;
-
 core::Counter& dropped_counter(const std::string& reason) {
   return core::counter("petrel_tsdb_merge_dropped_samples_total",
                        "Samples that merges did not write again: deleted ones, and second "
@@ -92,7 +89,7 @@ std::optional<Engine::Impl::Merge> Engine::Impl::begin_merge(Tenant& tenant,
   return merge;
 }
 
-std::optional<Engine::Impl::Merge> Engine::Impl::next_merge() {
+std::optional<Engine::Impl::Merge> Engine::Impl::next_merge(const BlockNumbers& without_room) {
   const std::lock_guard step(maintain_mutex);
   const PlanOptions plan_options{.block_range_ms = options.block_range_ms,
                                  .block_range_max_ms = options.block_range_max_ms,
@@ -103,7 +100,8 @@ std::optional<Engine::Impl::Merge> Engine::Impl::next_merge() {
     std::vector<PlanBlock> blocks;
     for (const auto& block : *tenant->blocks()) {
       if (!block->damage().empty()) continue;
-      blocks.push_back({block->meta(), block->can_merge()});
+      const bool has_room = !without_room.contains(block->meta().number);
+      blocks.push_back({block->meta(), has_room && block->can_merge()});
     }
     if (blocks.size() < 2) continue;
     PlanTimes times{.newest_ms = tenant->head.newest_ms(now_ms)};
@@ -123,7 +121,7 @@ std::optional<Engine::Impl::Merge> Engine::Impl::next_merge() {
 }
 
 // The next block that has deleted samples, to be written anew.
-std::optional<Engine::Impl::Merge> Engine::Impl::next_rewrite(const std::set<uint64_t>& done) {
+std::optional<Engine::Impl::Merge> Engine::Impl::next_rewrite(const BlockNumbers& done) {
   const std::lock_guard step(maintain_mutex);
   for (const Tombstone& tombstone : manifest.tombstones) {
     Tenant* tenant = find_tenant(tombstone.tenant);
@@ -145,19 +143,29 @@ void Engine::Impl::abandon(const Merge& merge) {
   drop_file(blocks_dir() + "/" + merge.output.file_name());
 }
 
-bool Engine::Impl::has_space_for(const Merge& merge) {
-  uint64_t needed = kFreeBytesMin;
+// A merge needs room for its output beside the inputs. Twice the reserve stays free, where
+// merging stops anyway: appends go on meanwhile, and must not become read-only for it.
+std::optional<uint64_t> Engine::Impl::lacks_space_for(const Merge& merge) {
+  uint64_t needed = 2 * options.reserve_bytes;
   for (const BlockMeta& meta : merge.inputs) needed += meta.size_bytes;
   const Result<core::DiskSpace> space = files.disk_space(options.data_dir);
-  if (!space || space->available_bytes >= needed) return true;
-  core::counter("petrel_tsdb_merges_skipped_total",
-                "Merges put off because the disk has no room for their output.")
-      .add();
-  core::log_warn("tsdb", "blocks are not merged, the disk is too full",
-                 {{"tenant", merge.output.tenant},
-                  {"needed_bytes", needed},
-                  {"available_bytes", space->available_bytes}});
-  return false;
+  if (!space || space->available_bytes >= needed) return std::nullopt;
+  return needed - space->available_bytes;
+}
+
+// Once, until a round goes through.
+void Engine::Impl::note_skipped(const BlockNumbers& without_room, uint64_t lacking_bytes) {
+  static core::Counter& skipped =
+      core::counter("petrel_tsdb_merges_skipped_total",
+                    "Rounds of merging in which the disk had no room for some output.");
+  if (!without_room.empty()) {
+    skipped.add();
+    if (!told_skipped) {
+      core::log_warn("tsdb", "blocks are not merged, the disk is too full",
+                     {{"blocks", without_room.size()}, {"lacking_bytes", lacking_bytes}});
+    }
+  }
+  told_skipped = !without_room.empty();
 }
 
 // False when an input has gone; the output is then not needed.
@@ -205,6 +213,7 @@ Result<bool> Engine::Impl::publish_merge(const Merge& merge, const std::shared_p
     if (one.tenant == output.tenant) tombstones.push_back(one);
   }
   merge.tenant->set_stored(std::move(blocks), std::move(tombstones));
+  refresh_tombstones();  // the spent ones of other tenants
   remove_inputs();
   if (output.samples == 0) drop_file(block->path());
   return true;
@@ -285,15 +294,23 @@ Result<CompactReport> Engine::compact(uint32_t steps) {
   TRY(impl_->check_ready());
   const std::lock_guard merging(impl_->merge_mutex);
   CompactReport report;
-  for (uint32_t i = 0; i < steps && !impl_->stop_merging; ++i) {
-    const std::optional<Impl::Merge> merge = impl_->next_merge();
+  Impl::BlockNumbers without_room;  // of merges that are left out: smaller ones may fit
+  uint64_t lacking_bytes = 0;       // for the smallest of them
+  Result<void> done;
+  for (uint32_t i = 0; i < steps && done && !impl_->stop_merging;) {
+    const std::optional<Impl::Merge> merge = impl_->next_merge(without_room);
     if (!merge) break;
-    if (!impl_->has_space_for(*merge)) {
+    if (const std::optional<uint64_t> lacking = impl_->lacks_space_for(*merge)) {
+      lacking_bytes = without_room.empty() ? *lacking : std::min(lacking_bytes, *lacking);
+      for (const BlockMeta& meta : merge->inputs) without_room.insert(meta.number);
       impl_->abandon(*merge);
-      break;
+      continue;
     }
-    TRY(impl_->run_merge(*merge, report));
+    done = impl_->run_merge(*merge, report);
+    ++i;
   }
+  impl_->note_skipped(without_room, lacking_bytes);
+  TRY(std::move(done));
   return report;
 }
 
@@ -301,18 +318,23 @@ Result<CompactReport> Engine::clean_tombstones() {
   TRY(impl_->check_ready());
   const std::lock_guard merging(impl_->merge_mutex);
   CompactReport report;
-  std::set<uint64_t> done;  // each block at most once, also when it stays
+  Impl::BlockNumbers done;  // each block at most once, also when it stays
+  std::string without_room;
   while (!impl_->stop_merging) {
     const std::optional<Impl::Merge> merge = impl_->next_rewrite(done);
     if (!merge) break;
     done.insert(merge->inputs.front().number);
-    if (!impl_->has_space_for(*merge)) {
+    if (impl_->lacks_space_for(*merge)) {
+      if (without_room.empty()) without_room = merge->inputs.front().file_name();
       impl_->abandon(*merge);
-      return core::fail(ErrorCode::Unavailable,
-                        "block {} has deleted samples, but the disk has no room to write it anew",
-                        merge->inputs.front().file_name());
+      continue;
     }
     TRY(impl_->run_merge(*merge, report));
+  }
+  if (!without_room.empty()) {
+    return core::fail(ErrorCode::Unavailable,
+                      "block {} has deleted samples, but the disk has no room to write it anew",
+                      without_room);
   }
   return report;
 }

@@ -204,6 +204,43 @@ TEST_CASE("no merge without room for its output") {
   CHECK(compact(world).merges == 1);
 }
 
+TEST_CASE("a merge without room does not keep smaller ones from being done") {
+  World world(LogKind::Embedded);
+  world.options_.reserve_bytes = 0;
+  for (int64_t hour = 0; hour < 27; ++hour) {
+    append_hours(world, hour, hour + 1);
+    WriteBatch batch;
+    batch.tenant = "small";  // comes after the other one
+    batch.add(World::labels("m"), world.clock_.now_ms(), 1);
+    CHECK(world.append(batch).stored == 1);
+  }
+  REQUIRE(world.engine().flush_all().has_value());
+  const auto bytes_of = [&](const std::string& tenant) {
+    uint64_t bytes = 0;
+    for (const BlockMeta& meta : world.engine().blocks(tenant)) bytes += meta.size_bytes;
+    return bytes;
+  };
+  REQUIRE(bytes_of("small") < bytes_of("default") / 2);
+  const size_t blocks = world.engine().blocks("small").size();
+  world.files_.set_capacity(world.files_.used_bytes() + bytes_of("small"));
+  CHECK(compact(world).merges == 1);
+  CHECK(world.engine().blocks("small").size() == blocks - 11);
+  world.files_.set_capacity(world.files_.used_bytes());
+  CHECK(compact(world).merges == 0);
+  world.files_.set_capacity(UINT64_MAX);
+  CHECK(compact(world).merges == 1);
+}
+
+TEST_CASE("a merge leaves twice the reserve of the disk free") {
+  World world(LogKind::Embedded);
+  world.options_.reserve_bytes = 200ULL << 20U;
+  append_hours(world, 0, 27);
+  world.files_.set_capacity(world.files_.used_bytes() + (400ULL << 20U));
+  CHECK(compact(world).merges == 0);
+  world.files_.set_capacity(world.files_.used_bytes() + (401ULL << 20U));
+  CHECK(compact(world).merges == 1);
+}
+
 TEST_CASE("merging stops when it is told to") {
   World world(LogKind::Embedded);
   append_hours(world, 0, 27);

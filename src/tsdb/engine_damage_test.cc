@@ -373,6 +373,53 @@ TEST_CASE("a block file that is missing is told with its name and range") {
   CHECK(world.engine().stats("default").quarantined_blocks == 1);
 }
 
+TEST_CASE("answers on labels and series tell of damage, as queries do") {
+  const QuietLog quiet;
+  World world(LogKind::Embedded);
+  fill(world, 8 * 60, {"a"});
+  CHECK(world.maintain().blocks_written == 3);
+  const auto meta = world.engine().blocks("default")[1];
+  world.engine_.reset();
+  const std::string path = "data/blocks/" + meta.file_name();
+  world.files_.damage(path, [](std::string& bytes) { bytes.resize(bytes.size() / 2); });
+  world.open();
+  std::vector<std::string> expected;
+  (void)world.read({}, kAllTime, &expected);
+  REQUIRE(expected.size() == 1);
+  CHECK(expected[0].find(path) != std::string::npos);
+  for (const bool reaches_it : {true, false}) {
+    CAPTURE(reaches_it);
+    storage::LabelsRequest request;
+    request.range = {meta.start_ms, meta.end_ms};
+    if (!reaches_it) request.range = {meta.end_ms, meta.end_ms + kHour};
+    const std::vector<std::string> told = reaches_it ? expected : std::vector<std::string>{};
+    CHECK(world.engine().label_names(request)->warnings == told);
+    CHECK(world.engine().label_values("__name__", request)->warnings == told);
+    CHECK(world.engine().series(request)->warnings == told);
+    request.matchers = {{Matcher::equal("__name__", "a")}};
+    CHECK(world.engine().label_names(request)->warnings == told);
+    CHECK(world.engine().series(request)->warnings == told);
+  }
+}
+
+TEST_CASE("answers on labels tell of damage to the log") {
+  const QuietLog quiet;
+  World world(LogKind::Embedded);
+  fill(world, 60, {"a"});
+  world.engine_.reset();
+  world.log_.reset();
+  REQUIRE(world.files_.remove_all("data/wal"));
+  world.open();
+  std::vector<std::string> expected;
+  (void)world.read({}, kAllTime, &expected);
+  REQUIRE(expected.size() == 1);
+  storage::LabelsRequest request;
+  request.range = kAllTime;
+  CHECK(world.engine().label_names(request)->warnings == expected);
+  CHECK(world.engine().label_values("job", request)->warnings == expected);
+  CHECK(world.engine().series(request)->warnings == expected);
+}
+
 TEST_CASE("histograms whose labels are lost with a record are counted and told, too") {
   const QuietLog quiet;
   World world(LogKind::Embedded);

@@ -147,11 +147,16 @@ Result<void> Engine::Impl::drop_tombstones() {
   });
   if (next.tombstones.size() == manifest.tombstones.size()) return {};
   TRY(store_manifest(std::move(next)).context("drop superfluous tombstones"));
+  refresh_tombstones();
+  return {};
+}
+
+// After some were dropped from the manifest: nothing else takes one out of a list.
+void Engine::Impl::refresh_tombstones() {
   for (Tenant* tenant : all_tenants()) {
     Tombstones list = of_tenant(manifest, tenant->head.tenant());
     if (list.size() != tenant->tombstones()->size()) tenant->set_tombstones(std::move(list));
   }
-  return {};
 }
 
 void Engine::Impl::stop_writes(std::string why, Stop until) {

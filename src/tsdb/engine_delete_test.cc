@@ -1,5 +1,6 @@
 // Deleting series: in the head, in blocks, in the log; and all of it at random.
 
+#include "core/metrics.h"
 #include "tsdb/manifest.h"
 #include "tsdb/testing/world.h"
 
@@ -242,6 +243,52 @@ TEST_CASE("a deletion is in the manifest as long as a block or a log record need
   CHECK(manifest_of(world).tombstones.size() == 1);
   REQUIRE(world.engine().flush_all().has_value());
   CHECK(manifest_of(world).tombstones.size() == 1);
+}
+
+TEST_CASE("deletions that a merge finds superfluous are gone for all tenants") {
+  const auto tombstones_in_use = [] {
+    const std::string metrics = core::expose_metrics();
+    const std::string name = "\npetrel_tsdb_tombstones ";
+    const size_t at = metrics.find(name);
+    REQUIRE(at != std::string::npos);
+    return std::stoul(metrics.substr(at + name.size()));
+  };
+  bool met = false;
+  for (uint64_t step = 0;; ++step) {
+    CAPTURE(step);
+    World world(LogKind::SelfContained, step + 1);
+    WriteBatch other;
+    other.tenant = "other";
+    other.add(World::labels("x"), kStart, 1);
+    world.append(other);
+    world.append("m", kStart, 1);
+    REQUIRE(world.engine().flush_all().has_value());
+    delete_series(world, "m", {kStart, kStart + 1});
+    other = {};
+    other.tenant = "other";
+    other.add(World::labels("x"), kStart + 1, 1);
+    world.append(other);
+    DeleteRequest request;
+    request.tenant = "other";
+    request.selectors = {{Matcher::equal("__name__", "x")}};
+    request.range = {kStart + 1, kStart + 2};
+    REQUIRE(world.engine().delete_series(request).has_value());
+    world.clock_.advance_ms(kMinute);
+    world.append("m", kStart + kMinute, 2);
+    // The flush cuts the log; then the deletions that nothing needs are dropped, or not.
+    const uint64_t point = world.files_.fault_points() + step;
+    world.files_.fail_at(point, core::testing::SimFault::Io);
+    const bool done = world.engine().flush_all().has_value();
+    const bool finished = world.files_.fault_points() <= point;
+    world.files_.clear_fault();
+    const size_t before = manifest_of(world).tombstones.size();
+    REQUIRE(world.engine().clean_tombstones().has_value());
+    const size_t after = manifest_of(world).tombstones.size();
+    CHECK(tombstones_in_use() == after);
+    met |= !done && before == 2 && after == 0;
+    if (finished) break;
+  }
+  CHECK(met);
 }
 
 TEST_CASE("requests that delete nothing, and those that are none") {

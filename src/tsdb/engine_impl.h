@@ -97,6 +97,8 @@ struct Engine::Impl {
   Tenant* find_tenant(const model::TenantId& id) const;
   std::vector<Tenant*> all_tenants() const;
   core::Result<void> check_ready() const;
+  // Of what is known to be missing.
+  std::vector<std::string> warnings_of(const storage::LabelsRequest& request) const;
   std::string blocks_dir() const { return options.data_dir + "/blocks"; }
   std::string snapshots_dir() const { return options.data_dir + "/snapshots"; }
   std::string snapshot_path(uint64_t number) const;
@@ -145,6 +147,7 @@ struct Engine::Impl {
   // engine_delete.cc
   core::Result<void> delete_series(Tenant& tenant, const DeleteRequest& request);
   core::Result<void> drop_tombstones();
+  void refresh_tombstones();
   // append() answers Unavailable; reads go on.
   enum class Stop { UntilSettled, UntilRestart };
   void stop_writes(std::string why, Stop until);
@@ -159,10 +162,14 @@ struct Engine::Impl {
     Blocks blocks;  // of the inputs
     std::vector<Tombstone> tombstones;
   };
-  std::optional<Merge> next_merge();
-  std::optional<Merge> next_rewrite(const std::set<uint64_t>& done);
+  using BlockNumbers = std::set<uint64_t>;
+  // Of merges that do not take these blocks, for which the disk has no room.
+  std::optional<Merge> next_merge(const BlockNumbers& without_room);
+  std::optional<Merge> next_rewrite(const BlockNumbers& done);
   std::optional<Merge> begin_merge(Tenant& tenant, std::vector<BlockMeta> inputs, BlockMeta output);
-  bool has_space_for(const Merge& merge);
+  // The bytes that the disk lacks for it, if it does.
+  std::optional<uint64_t> lacks_space_for(const Merge& merge);
+  void note_skipped(const BlockNumbers& without_room, uint64_t lacking_bytes);
   core::Result<void> run_merge(const Merge& merge, CompactReport& report);
   core::Result<bool> publish_merge(const Merge& merge, const std::shared_ptr<Block>& block);
   void abandon(const Merge& merge);
@@ -235,6 +242,7 @@ struct Engine::Impl {
 
   std::mutex merge_mutex;  // one merge at a time; taken before maintain_mutex
   std::atomic<bool> stop_merging = false;
+  bool told_skipped = false;  // of the last round; protected by merge_mutex
 
   std::vector<core::MetricCallback> callbacks;  // read the members above: destroyed first
 };

@@ -195,10 +195,8 @@ void Engine::Impl::note_dropped_samples(const Dropped& lost, std::string_view ke
 // After the replay. The manifest keeps it from the next flush on, before the log that
 // shows it is cut.
 void Engine::Impl::note_incomplete() {
-  int64_t newest_ms = kNoTime;
-  for (const BlockMeta& meta : manifest.blocks) newest_ms = std::max(newest_ms, meta.max_time_ms);
-  if (options.retention_ms > 0 && newest_ms != kNoTime) {
-    forget_incomplete_before(manifest.incomplete, newest_ms - options.retention_ms);
+  if (options.retention_ms > 0) {
+    forget_incomplete(manifest.incomplete, manifest.newest_times_ms(), options.retention_ms);
   }
   for (storage::LogDamage damage : log.damage()) {
     if (damage.lost() == 0 && damage.end_is_known) continue;

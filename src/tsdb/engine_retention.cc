@@ -33,15 +33,11 @@ std::vector<Engine::Impl::Expired> Engine::Impl::expired_blocks() const {
   if (manifest.blocks.empty()) return gone;
   // Counted from the newest sample in a block, not in the head: one sample that came while
   // the wall clock ran years ahead must not delete everything else.
-  std::map<std::string, int64_t> newest;
-  for (const BlockMeta& meta : manifest.blocks) {
-    int64_t& time = newest.try_emplace(meta.tenant, meta.max_time_ms).first->second;
-    time = std::max(time, meta.max_time_ms);
-  }
+  const std::map<std::string, int64_t> newest = manifest.newest_times_ms();
   std::vector<const BlockMeta*> kept;
   uint64_t bytes = options.retention_bytes == 0 ? 0 : log.size_bytes();
   for (const BlockMeta& meta : manifest.blocks) {
-    if (options.retention_ms != 0 && meta.end_ms <= newest[meta.tenant] - options.retention_ms) {
+    if (options.retention_ms != 0 && meta.end_ms <= newest.at(meta.tenant) - options.retention_ms) {
       gone.push_back({.meta = meta});
       continue;
     }

@@ -99,7 +99,6 @@ class MergedSet final : public storage::SeriesSet {
   void join_blocks(const std::vector<std::vector<uint32_t>>& ordinals);
   void sort();
   void load_labels();
-  void warn(std::string text);
   std::span<const Place> places_of(size_t entry) const {
     if (place_ends_.empty()) return {};
     const uint32_t begin = entry == 0 ? 0 : place_ends_[entry - 1];
@@ -132,14 +131,6 @@ std::string missing_samples(const Block& block, const core::Error& error) {
                      core::format_rfc3339(block.meta().max_time_ms), block.path(), error.message);
 }
 
-void MergedSet::warn(std::string text) {
-  constexpr size_t kWarningsMax = 20;
-  if (warnings_.size() >= kWarningsMax) return;
-  if (std::find(warnings_.begin(), warnings_.end(), text) == warnings_.end()) {
-    warnings_.push_back(std::move(text));
-  }
-}
-
 void MergedSet::open(const SelectRequest& request) {
   head_refs_ = view_.tenant->head.find(request.matchers, view_.head_range(range_).samples);
   open_blocks(request.matchers);
@@ -162,7 +153,7 @@ void MergedSet::open_blocks(const model::Matchers& matchers) {
     if (!block->range().overlaps(range_)) continue;
     Result<std::shared_ptr<const BlockIndex>> index = block->index();
     if (!index) {
-      warn(std::move(index.error().message));
+      add_warning(warnings_, std::move(index.error().message));
       continue;
     }
     std::vector<uint32_t> found = find_series(**index, matchers);
@@ -277,7 +268,7 @@ void MergedSet::read_regions(std::span<const uint32_t> entries) {
     ordinals.clear();
     for (const Wanted& one : list) ordinals.push_back(one.ordinal);
     if (Result<void> read = reader.read(sources_[source], ordinals); !read) {
-      warn(missing_samples(*sources_[source].block, read.error()));
+      add_warning(warnings_, missing_samples(*sources_[source].block, read.error()));
       continue;
     }
     for (size_t i = 0; i < list.size(); ++i) {
@@ -294,7 +285,7 @@ void MergedSet::append_stored(const StoredRegion& region, SeriesBatch& batch) {
       !read) {
     const uint64_t offset = source.index->region_of(region.place.ordinal).offset;
     core::Error error = std::move(read).context("series at offset {}", offset).error();
-    warn(missing_samples(*source.block, error));
+    add_warning(warnings_, missing_samples(*source.block, error));
     source.block->exclude_from_merges(error);
   }
   drop_ranges(batch, begin, source.mask->ranges_of(region.place.ordinal));

@@ -117,8 +117,9 @@ Result<void> Engine::Impl::write_rest(const std::string& dir) {
     return {};
   }
   core::SeededRng rng(hasher(dir).high);
-  const std::unique_ptr<EmbeddedLog> rest = TRY(
-      EmbeddedLog::open({.dir = dir + "/log", .segment_bytes = kSegmentBytes}, files, clock, rng));
+  const std::unique_ptr<EmbeddedLog> rest = TRY(EmbeddedLog::open(
+      {.dir = dir + "/log", .segment_bytes = kSegmentBytes, .reserve_bytes = kSpaceMin}, files,
+      clock, rng));
   for (Tenant* tenant : all) TRY(tenant->head.log_unflushed(*rest, clock.now_ms()));
   return rest->high() == 0 ? Result<void>() : rest->wait_durable(rest->high() - 1);
 }

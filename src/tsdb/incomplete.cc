@@ -52,8 +52,20 @@ void add_incomplete(IncompleteList& list, Incomplete one) {
   last.range.end_ms = std::max(last.range.end_ms, one.range.end_ms);
 }
 
-void forget_incomplete_before(IncompleteList& list, int64_t time_ms) {
-  std::erase_if(list, [&](const Incomplete& one) { return one.range.end_ms <= time_ms; });
+void forget_incomplete(IncompleteList& list, const std::map<std::string, int64_t>& newest_ms,
+                       int64_t retention_ms) {
+  std::erase_if(list, [&](const Incomplete& one) {
+    const auto is_past = [&](int64_t time_ms) {
+      return one.range.end_ms <= time_ms - retention_ms;
+    };
+    if (one.tenant.empty()) {
+      return !newest_ms.empty() &&
+             std::all_of(newest_ms.begin(), newest_ms.end(),
+                         [&](const auto& tenant) { return is_past(tenant.second); });
+    }
+    const auto newest = newest_ms.find(one.tenant);
+    return newest != newest_ms.end() && is_past(newest->second);
+  });
 }
 
 Incomplete incomplete_of(const storage::LogDamage& damage, int64_t late_ms, int64_t ahead_ms,
@@ -89,6 +101,14 @@ std::vector<std::string> warnings_for(const IncompleteList& list, std::string_vi
     if (one.range.overlaps(range)) warnings.push_back(one.text);
   }
   return warnings;
+}
+
+void add_warning(std::vector<std::string>& warnings, std::string text) {
+  constexpr size_t kWarningsMax = 20;
+  if (warnings.size() >= kWarningsMax) return;
+  if (std::find(warnings.begin(), warnings.end(), text) == warnings.end()) {
+    warnings.push_back(std::move(text));
+  }
 }
 
 std::unique_ptr<storage::SeriesSet> with_warnings(std::unique_ptr<storage::SeriesSet> set,

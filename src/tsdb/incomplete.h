@@ -9,6 +9,7 @@
 #include "storage/series_source.h"
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -27,8 +28,10 @@ using IncompleteList = std::vector<Incomplete>;
 
 // Keeps the list bounded: when it is full the last entry grows.
 void add_incomplete(IncompleteList& list, Incomplete one);
-// Drops what ends before `time_ms`.
-void forget_incomplete_before(IncompleteList& list, int64_t time_ms);
+// Drops what retention has taken, which counts for every tenant from its newest sample: what
+// may concern any tenant stays until all are past it. One without blocks forgets nothing.
+void forget_incomplete(IncompleteList& list, const std::map<std::string, int64_t>& newest_ms,
+                       int64_t retention_ms);
 
 // Lost log records; `late_ms` is how much older than its acceptance a sample may be,
 // `ahead_ms` how much newer. `now_ms` bounds what no whole record bounds.
@@ -37,6 +40,8 @@ Incomplete incomplete_of(const storage::LogDamage& damage, int64_t late_ms, int6
 
 std::vector<std::string> warnings_for(const IncompleteList& list, std::string_view tenant,
                                       model::TimeRange range);
+// Adds it to a read's warnings unless it is there, or they are many.
+void add_warning(std::vector<std::string>& warnings, std::string text);
 // `set` with more warnings; itself when there are none.
 std::unique_ptr<storage::SeriesSet> with_warnings(std::unique_ptr<storage::SeriesSet> set,
                                                   std::vector<std::string> warnings);

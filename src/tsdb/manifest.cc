@@ -171,6 +171,15 @@ std::string block_file_name(uint64_t number) {
   return fmt::format("{:010}.block", number);
 }
 
+std::map<std::string, int64_t> Manifest::newest_times_ms() const {
+  std::map<std::string, int64_t> newest;
+  for (const BlockMeta& meta : blocks) {
+    int64_t& time = newest.try_emplace(meta.tenant, meta.max_time_ms).first->second;
+    time = std::max(time, meta.max_time_ms);
+  }
+  return newest;
+}
+
 std::string Manifest::encode() const {
   std::string text =
       fmt::format("{}{}\nnext_number {}\nnext_series_id {}\nsnapshot {}\n", kFirstLine, kVersion,

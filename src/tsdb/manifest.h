@@ -69,6 +69,9 @@ struct Manifest {
   std::vector<Tombstone> tombstones;
   IncompleteList incomplete;
 
+  // The newest sample that is in a block, by tenant.
+  std::map<std::string, int64_t> newest_times_ms() const;
+
   std::string encode() const;
   // Reads versions 1 and 2.
   static core::Result<Manifest> decode(std::string_view text);

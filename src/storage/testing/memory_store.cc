@@ -103,19 +103,29 @@ core::Result<std::unique_ptr<SeriesSet>> MemoryStore::select(const SelectRequest
   return std::make_unique<MemorySet>(std::move(batch));
 }
 
-core::Result<std::vector<std::string>> MemoryStore::label_names(
-    const LabelsRequest& request) const {
+namespace {
+
+template <typename Item>
+Listed<Item> with_warnings(std::vector<Item> items, const std::vector<std::string>& warnings) {
+  Listed<Item> listed = std::move(items);
+  listed.warnings = warnings;
+  return listed;
+}
+
+}  // namespace
+
+core::Result<Listed<std::string>> MemoryStore::label_names(const LabelsRequest& request) const {
   const std::lock_guard lock(mutex_);
   if (read_error_) return tl::unexpected(*read_error_);
   std::set<std::string> names;
   for_each(request, [&names](const model::Labels& labels, const Content&) {
     for (const model::Label& label : labels) names.emplace(label.name);
   });
-  return std::vector<std::string>(names.begin(), names.end());
+  return with_warnings(std::vector<std::string>(names.begin(), names.end()), warnings_);
 }
 
-core::Result<std::vector<std::string>> MemoryStore::label_values(
-    const std::string& name, const LabelsRequest& request) const {
+core::Result<Listed<std::string>> MemoryStore::label_values(const std::string& name,
+                                                            const LabelsRequest& request) const {
   const std::lock_guard lock(mutex_);
   if (read_error_) return tl::unexpected(*read_error_);
   std::set<std::string> values;
@@ -123,16 +133,16 @@ core::Result<std::vector<std::string>> MemoryStore::label_values(
     const std::string_view value = labels.get(name);
     if (!value.empty()) values.emplace(value);
   });
-  return std::vector<std::string>(values.begin(), values.end());
+  return with_warnings(std::vector<std::string>(values.begin(), values.end()), warnings_);
 }
 
-core::Result<std::vector<model::Labels>> MemoryStore::series(const LabelsRequest& request) const {
+core::Result<Listed<model::Labels>> MemoryStore::series(const LabelsRequest& request) const {
   const std::lock_guard lock(mutex_);
   if (read_error_) return tl::unexpected(*read_error_);
   std::vector<model::Labels> found;
   for_each(request,
            [&found](const model::Labels& labels, const Content&) { found.push_back(labels); });
-  return found;
+  return with_warnings(std::move(found), warnings_);
 }
 
 core::Result<std::vector<model::Metadata>> MemoryStore::metadata(const model::TenantId& tenant,
@@ -169,6 +179,11 @@ void MemoryStore::fail_appends(std::optional<core::Error> error) {
 void MemoryStore::fail_reads(std::optional<core::Error> error) {
   const std::lock_guard lock(mutex_);
   read_error_ = std::move(error);
+}
+
+void MemoryStore::warn(std::vector<std::string> warnings) {
+  const std::lock_guard lock(mutex_);
+  warnings_ = std::move(warnings);
 }
 
 void MemoryStore::clear() {

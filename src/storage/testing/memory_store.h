@@ -21,10 +21,10 @@ class MemoryStore final : public SampleSink, public SeriesSource {
   core::Result<AppendSummary> append(const WriteBatch& batch) override;
 
   core::Result<std::unique_ptr<SeriesSet>> select(const SelectRequest& request) const override;
-  core::Result<std::vector<std::string>> label_names(const LabelsRequest& request) const override;
-  core::Result<std::vector<std::string>> label_values(const std::string& name,
-                                                      const LabelsRequest& request) const override;
-  core::Result<std::vector<model::Labels>> series(const LabelsRequest& request) const override;
+  core::Result<Listed<std::string>> label_names(const LabelsRequest& request) const override;
+  core::Result<Listed<std::string>> label_values(const std::string& name,
+                                                 const LabelsRequest& request) const override;
+  core::Result<Listed<model::Labels>> series(const LabelsRequest& request) const override;
   core::Result<std::vector<model::Metadata>> metadata(const model::TenantId& tenant,
                                                       const std::string& metric) const override;
   core::Result<std::vector<ExemplarSeries>> exemplars(const LabelsRequest& request) const override;
@@ -32,6 +32,8 @@ class MemoryStore final : public SampleSink, public SeriesSource {
   // While set, append() or every read fails with this.
   void fail_appends(std::optional<core::Error> error);
   void fail_reads(std::optional<core::Error> error);
+  // Of every list of names, values or series.
+  void warn(std::vector<std::string> warnings);
   void clear();
 
  private:
@@ -52,6 +54,7 @@ class MemoryStore final : public SampleSink, public SeriesSource {
   std::map<std::pair<model::TenantId, std::string>, model::Metadata> metadata_;
   std::optional<core::Error> append_error_;
   std::optional<core::Error> read_error_;
+  std::vector<std::string> warnings_;
 };
 
 }  // namespace storage::testing

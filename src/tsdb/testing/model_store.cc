@@ -189,7 +189,7 @@ Result<std::unique_ptr<storage::SeriesSet>> ModelStore::select(
   return std::make_unique<ModelSet>(std::move(found));
 }
 
-Result<std::vector<Labels>> ModelStore::series(const LabelsRequest& request) const {
+Result<storage::Listed<Labels>> ModelStore::series(const LabelsRequest& request) const {
   std::vector<Labels> found;
   for (const auto& [labels, content] : series_of(request.tenant)) {
     const auto [begin, end] = find_range(content.samples, request.range);
@@ -210,7 +210,7 @@ std::vector<Labels> ModelStore::ever(const LabelsRequest& request) const {
   return found;
 }
 
-Result<std::vector<std::string>> ModelStore::label_names(const LabelsRequest& request) const {
+Result<storage::Listed<std::string>> ModelStore::label_names(const LabelsRequest& request) const {
   std::set<std::string> names;
   for (const Labels& labels : TRY(series(request))) {
     for (const model::Label& label : labels) names.emplace(label.name);
@@ -220,8 +220,8 @@ Result<std::vector<std::string>> ModelStore::label_names(const LabelsRequest& re
   return result;
 }
 
-Result<std::vector<std::string>> ModelStore::label_values(const std::string& name,
-                                                          const LabelsRequest& request) const {
+Result<storage::Listed<std::string>> ModelStore::label_values(const std::string& name,
+                                                              const LabelsRequest& request) const {
   std::set<std::string> values;
   for (const Labels& labels : TRY(series(request))) {
     if (const std::string_view value = labels.get(name); !value.empty()) values.emplace(value);

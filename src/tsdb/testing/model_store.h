@@ -41,11 +41,11 @@ class ModelStore final : public storage::SeriesSource {
 
   core::Result<std::unique_ptr<storage::SeriesSet>> select(
       const storage::SelectRequest& request) const override;
-  core::Result<std::vector<std::string>> label_names(
+  core::Result<storage::Listed<std::string>> label_names(
       const storage::LabelsRequest& request) const override;
-  core::Result<std::vector<std::string>> label_values(
+  core::Result<storage::Listed<std::string>> label_values(
       const std::string& name, const storage::LabelsRequest& request) const override;
-  core::Result<std::vector<model::Labels>> series(
+  core::Result<storage::Listed<model::Labels>> series(
       const storage::LabelsRequest& request) const override;
   core::Result<std::vector<model::Metadata>> metadata(const model::TenantId& tenant,
                                                       const std::string& metric) const override;
