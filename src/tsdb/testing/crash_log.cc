@@ -40,6 +40,7 @@ class LogRun {
   }
 
   std::optional<std::string> run() {
+    if (one_in(2)) reuse_torn();
     const uint64_t lives = 4 + rng_.below(6);
     for (uint64_t life = 0; life < lives && !broken_; ++life) {
       if (one_in(2)) fail_power(rng_.below(40));
@@ -84,6 +85,30 @@ class LogRun {
         append(1 + rng_.below(4), 0);
       }
     }
+  }
+
+  // What a torn write left whole behind the record that it tore: its positions are given again,
+  // and where its segment is used again it stands behind a new record that ends there.
+  void reuse_torn() {
+    if (!open()) return;
+    // The mark of the second write proves the first: its segment is not replaced by the next.
+    append(1, 0, 1);
+    append(1, 0, 1);
+    files_.fail_when({.fault = SimFault::PowerLoss,
+                      .operation = core::testing::SimOperation::Sync,
+                      .path_contains = ".log"});
+    append(3, 0, 1);
+    end_life();
+    if (broken_ || !open()) return;
+    append(1, 0, 1);
+    needed_ = high_;
+    const Result<void> done = log_->truncate_before(needed_);
+    trace("truncated before {}: {}", needed_, done ? "done" : done.error().message);
+    end_life();
+    if (broken_ || !open()) return;
+    // As long as all that is before the third of them, whose position comes next.
+    append(1, 0, 4);
+    end_life();
   }
 
   void end_life() {
@@ -162,13 +187,14 @@ class LogRun {
     }
   }
 
-  // One write to the file. With `bytes` records of that size, otherwise of a few units.
-  void append(uint64_t count, uint64_t bytes) {
+  // One write to the file. With `bytes` records of that size, otherwise of a few units, or of
+  // just so many.
+  void append(uint64_t count, uint64_t bytes, uint64_t units = 0) {
     LogPosition last = 0;
     for (uint64_t i = 0; i < count; ++i) {
       uint64_t size = bytes;
       if (size == 0) {
-        size = kUnitBytes * (1 + rng_.below(kUnitsMax));
+        size = kUnitBytes * (units != 0 ? units : 1 + rng_.below(kUnitsMax));
         if (i == 0) size -= encode_mark(0, 0, 0).size();
       }
       const std::string text = make_text(size);
