@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from conftest import wait_for
+from conftest import BINARY, wait_for
 from test_durability import Disk, faults_library, write_one  # noqa: F401 (fixture)
 
 QUIET = ("--no-collector.host", "--no-rules.default")
@@ -121,7 +121,7 @@ def test_a_log_of_a_later_version_is_refused_by_name(petrel, tmp_path):
     assert segment.name in server.log() and "log version 2, this program reads version 1" in server.log()
 
 
-def test_a_sector_that_cannot_be_read_costs_what_lies_in_it(petrel, disk, tmp_path):
+def test_a_sector_that_cannot_be_read_is_missing_until_it_can_or_is_given_up(petrel, disk, tmp_path):
     folder = tmp_path / "petrel"
     server = petrel(*QUIET, folder=folder, env=disk.environment)
     now = time.time()
@@ -134,9 +134,44 @@ def test_a_sector_that_cannot_be_read_costs_what_lies_in_it(petrel, disk, tmp_pa
     server.start()
     found = len(server.query('{__name__=~"metric_with.*"}', now + 30))
     assert 100 < found < 200
-    assert metric(server, "petrel_log_lost_records") == 200 - found
+    assert metric(server, "petrel_log_unread_records") == 200 - found
+    assert metric(server, "petrel_log_lost_records") == 0
+    assert metric(server, "petrel_tsdb_unread_files") >= 1
     assert "Input/output error" in server.log()
     assert len(warnings_of(server, "vector(1) or metric_with_a_long_name_1", now + 30)) >= 1
+    ready = server.call("/-/ready")
+    assert ready.status == 200 and segment.name in ready.text, ready.text
+    assert_refused(write_one(server, "while_it_was_unread"), "cannot be read")
+    server.kill()
+
+    # A start on a mended disk has everything and says nothing.
+    disk.heal()
+    server.start()
+    assert len(server.query('{__name__=~"metric_with.*"}', now + 30)) == 200
+    assert warnings_of(server, "metric_with_a_long_name_100", now + 30) == []
+    assert metric(server, "petrel_tsdb_unread_files") == 0
+    server.kill()
+
+    # A sector that stays bad is given up by somebody who says so.
+    disk.set(f"path {segment.name}", f"read_error {errno.EIO}", f"read_error_at {at}")
+    for expected in ("--dry-run", None, "nothing to repair"):
+        command = [BINARY, "tsdb", "repair", *([expected] if expected == "--dry-run" else []), folder / "data"]
+        if expected == "nothing to repair":
+            disk.heal()
+        done = subprocess.run(command, env={**os.environ, **disk.environment}, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        if expected == "nothing to repair":
+            assert expected in done.stdout
+        else:
+            assert segment.name in done.stdout and "Input/output error" in done.stdout, done.stdout
+        assert (folder / f"data/log/{segment.name}.unreadable").exists() == (expected != "--dry-run")
+    for _ in range(2):
+        server.start()
+        assert len(server.query('{__name__=~"metric_with.*"}', now + 30)) == found
+        assert len(warnings_of(server, "vector(1) or metric_with_a_long_name_1", now + 30)) >= 1
+        assert metric(server, "petrel_tsdb_unread_files") == 0
+        assert server.call("/-/ready").text == "Petrel is Ready.\n"
+        server.kill()
 
 
 def test_a_nearly_full_disk_refuses_writes_before_it_is_full_and_recovers_by_itself(petrel, disk):

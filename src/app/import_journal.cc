@@ -2,6 +2,7 @@
 
 #include "core/crc32c.h"
 #include "promql/parser.h"
+#include "tsdb/read_again.h"
 
 #include <algorithm>
 #include <charconv>
@@ -105,8 +106,12 @@ bool ImportJournal::decode(std::string_view text) {
 Result<ImportJournal> ImportJournal::load(core::FileSystem& files, const std::string& data_dir) {
   ImportJournal journal;
   journal.path_ = data_dir + "/import_journal";
-  if (!files.exists(journal.path_)) return journal;
-  const std::string text = TRY(files.read_file(journal.path_));
+  // Fails when the disk refuses to read it: it may be whole, and is not begun anew.
+  const Result<std::string> stored =
+      tsdb::read_again([&] { return files.read_file(journal.path_); });
+  if (!stored && stored.error().code == ErrorCode::NotFound) return journal;
+  if (!stored) return tl::unexpected(stored.error());
+  const std::string& text = *stored;
   if (journal.decode(text)) return journal;
   return core::fail(ErrorCode::Corruption,
                     "{}: damaged: its {} bytes do not have the checksum at their end. It says what "

@@ -210,7 +210,7 @@ std::vector<api::Trouble> trouble_of(const Node& node) {
   if (node.engine) {
     if (const Result<void> writable = node.engine->writable(); !writable) {
       all.push_back({.part = "storage",
-                     .reason = "manifest",
+                     .reason = node.engine->has_unread_files() ? "unread" : "manifest",
                      .text = "read-only: " + writable.error().message,
                      .stops_writes = true});
     }

@@ -87,8 +87,8 @@ void schedule_merging(Node& node) {
       if (setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), kMergeNiceness) != 0) {
         core::log_warn("tsdb", "merging runs at normal priority");
       }
-      if (!node.storage->may_merge()) {
-        core::log_debug("tsdb", "no merges: the disk is nearly full");
+      if (!node.storage->may_merge() || node.engine->has_unread_files()) {
+        core::log_debug("tsdb", "no merges: the disk is nearly full or cannot be read");
       } else if (const auto done = node.engine->compact(); !done) {
         core::log_error("tsdb", "merging blocks failed, it will be tried again",
                         {{"error", done.error().message}});

@@ -16,7 +16,9 @@ int run_repair(const std::vector<std::string>& arguments) {
       "Makes a manifest anew that is damaged or missing, and sets blocks aside of which\n"
       "nothing can be read (NAME.block.damaged). Deletes nothing; queries go on telling\n"
       "which times are incomplete. Blocks with damage in some series stay: the others\n"
-      "can be read. The log is repaired by the server at its start.");
+      "can be read. Damage of the log is repaired by the server at its start; what the disk\n"
+      "refuses to read is given up here: the file is kept as NAME.unreadable, and a copy of\n"
+      "what can be read takes its place. Try a start on a mended disk before that.");
   bool is_dry_run = false;
   line.cli.add_flag("--dry-run", is_dry_run, "Only tell what would be done.");
   if (const auto code = line.parse(arguments)) return *code;

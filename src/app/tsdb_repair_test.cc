@@ -139,3 +139,56 @@ TEST_CASE("a repair leaves what an earlier one set aside, and a block that the d
   CHECK(damaged.found() == damaged.block + ".2.damaged");
   CHECK(*files.read_file(damaged.block + ".damaged") == "of an earlier one");
 }
+
+TEST_CASE("a repair gives up what the disk does not give, keeps the file and tells the time") {
+  const QuietLog quiet;
+  World world(LogKind::Embedded, 5);
+  for (int i = 0; i < 40; ++i) {
+    world.append("m", kStart + i * kMinute, i);
+    world.clock_.advance_ms(kMinute);
+  }
+  world.crash();
+  SimFileSystem& files = world.files_;
+  std::string segment;
+  for (const std::string& path : files.all_files()) {
+    if (path.starts_with("data/wal/") && path.ends_with(".log")) segment = std::max(segment, path);
+  }
+  REQUIRE(!segment.empty());
+  const std::string bytes = *files.read_file(segment);
+  files.fail_when({.fault = SimFault::Io,
+                   .operation = core::testing::SimOperation::Read,
+                   .path_contains = segment,
+                   .lasts = true});
+  std::string said;
+  app::RepairOptions options{.log_dir = "data/wal", .is_dry_run = true, .say = [&](const auto& text) {
+                               said += text + "\n";
+                             }};
+  REQUIRE(app::repair_data_dir(files, "data", options));
+  CHECK(said.find(segment + ": cannot be read from byte 0 on") != std::string::npos);
+  CHECK(!files.exists(segment + ".unreadable"));
+
+  // The disk gives nothing of the file, so the copy that takes its place is all zeros.
+  options.is_dry_run = false;
+  REQUIRE(app::repair_data_dir(files, "data", options));
+  files.clear_fault();
+  CHECK(*files.read_file(segment + ".unreadable") == bytes);
+  const auto manifest = Manifest::load(files, "data");
+  REQUIRE(manifest);
+  CHECK(!manifest->incomplete.empty());
+
+  world.crash();
+  for (int life = 0; life < 2; ++life) {
+    world.open();
+    CHECK(!world.engine().has_unread_files());
+    std::vector<std::string> warnings;
+    CHECK(world.read({}, kAllTime, &warnings).empty());
+    CHECK(!warnings.empty());
+    world.crash();
+  }
+  world.open();
+  CHECK(world.append("m", world.clock_.now_ms(), 1).stored == 1);
+  said.clear();
+  world.crash();
+  REQUIRE(app::repair_data_dir(files, "data", options));
+  CHECK(said == "nothing to repair\n");
+}

@@ -51,11 +51,13 @@ struct LogBatch {
   bool empty() const { return series.empty() && metadata.empty(); }
 };
 
-// Records that the log had and cannot give back.
+// Records that the log had and cannot give back, for now or for ever.
 struct LogDamage {
   LogPosition first = 0;  // records [first, end) are missing; none when both are equal
   LogPosition end = 0;
   bool end_is_known = true;  // false: more may be missing than that
+  // An i/o error hides them, and a later start may find them: they are not lost.
+  bool is_unread = false;
   std::string file;
   uint64_t offset = 0;  // where in the file the damage begins
   std::string what;

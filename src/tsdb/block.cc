@@ -5,6 +5,7 @@
 #include "core/metrics.h"
 #include "core/mutation.h"
 #include "core/time.h"
+#include "tsdb/read_again.h"
 
 #include <algorithm>
 #include <limits>
@@ -84,13 +85,14 @@ Result<std::shared_ptr<const BlockIndex>> decode_block_index(std::string_view st
 std::shared_ptr<Block> Block::open(core::FileSystem& files, const std::string& path, BlockMeta meta,
                                    BlockCache& cache) {
   std::shared_ptr<Block> block(new Block(std::move(meta), path, cache));
-  Result<std::unique_ptr<core::File>> file = files.open(path, core::OpenMode::Read);
+  Result<std::unique_ptr<core::File>> file =
+      read_again([&] { return files.open(path, core::OpenMode::Read); });
   if (!file) {
     block->quarantine(file.error());
     return block;
   }
   block->file_ = std::move(*file);
-  Result<void> sound = block->read_footer();
+  Result<void> sound = read_again([&] { return block->read_footer(); });
   if (sound) sound = block->check_self();
   if (!sound) block->quarantine(sound.error());
   return block;
@@ -119,7 +121,7 @@ Result<void> Block::check_self() const {
       "petrel_tsdb_block_meta_damaged_total",
       "Blocks whose description of themselves is damaged; their samples are still read.");
   if (footer_.version == 1) return {};
-  const Result<BlockSelf> said = self();
+  const Result<BlockSelf> said = read_again([this] { return self(); });
   if (!said) {
     damaged.add();
     core::log_error("tsdb", "a block's description of itself is damaged, its samples are read",
@@ -144,6 +146,7 @@ void Block::quarantine(const core::Error& error) {
                     "Blocks found damaged and set aside since the start.");
   const std::lock_guard lock(mutex_);
   if (!damage_.empty()) return;
+  is_unread_ = tsdb::is_unread(error);
   damage_ = fmt::format("samples between {} and {} are missing: {} is quarantined: {}",
                         core::format_rfc3339(meta_.min_time_ms),
                         core::format_rfc3339(meta_.max_time_ms), path_, error.message);
@@ -198,7 +201,9 @@ std::shared_ptr<const BlockMask> Block::mask(const BlockIndex& index,
 
 Result<std::shared_ptr<const BlockIndex>> Block::load_index() {
   const std::string stored =
-      TRY(file_->read_at(footer_.times_offset, footer_.index_part_size()).context("{}", path_));
+      TRY(read_again([this] {
+            return file_->read_at(footer_.times_offset, footer_.index_part_size());
+          }).context("{}", path_));
   return decode_block_index(stored, footer_).context("{}", path_);
 }
 

@@ -56,6 +56,8 @@ class Block {
   model::TimeRange range() const { return {meta_.start_ms, meta_.end_ms}; }
   // What is wrong, for warnings; empty when nothing is.
   std::string damage() const;
+  // Whether that is an error of the disk, which may be gone at the next start.
+  bool is_unread() const { return is_unread_; }
   // A merge met damage in it: what is still good is read from here until the end.
   void exclude_from_merges(const core::Error& error);
   bool can_merge() const { return can_merge_ && damage().empty(); }
@@ -105,6 +107,7 @@ class Block {
   mutable std::mutex mutex_;
   std::string damage_;  // protected by mutex_
   std::atomic<bool> can_merge_ = true;
+  std::atomic<bool> is_unread_ = false;
   std::shared_ptr<const Tombstones> mask_of_;   // protected by mutex_
   std::shared_ptr<const BlockMask> mask_;       // of mask_of_; protected by mutex_
   std::shared_ptr<const BlockMask> hidden_of_;  // protected by mutex_

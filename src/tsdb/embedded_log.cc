@@ -198,6 +198,13 @@ Result<void> EmbeddedLog::note_truncation(LogPosition position) {
 // Oldest first, each made durable before the next: a crash leaves no gap in the middle.
 Result<void> EmbeddedLog::truncate_before(LogPosition position) {
   const std::lock_guard truncating(truncating_);
+  {
+    const std::lock_guard lock(mutex_);
+    if (has_unread_) {
+      return core::fail(ErrorCode::Unavailable,
+                        "the log is not truncated: a part of it could not be read");
+    }
+  }
   TRY(note_truncation(position));
   while (true) {
     Segment oldest;

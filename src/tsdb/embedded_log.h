@@ -11,6 +11,8 @@
 // never synced are written again to the new segment: syncing the old file would prove
 // nothing if an earlier sync of it had failed. Damage never keeps the log from opening:
 // what is whole before and behind it counts, and the file is kept aside as *.damaged.
+// What the disk did not give is no damage: its file stays what it is, nothing is truncated,
+// and when the end of the log is part of it, nothing is appended.
 // Layout: docs/formats/log.md.
 
 #pragma once
@@ -31,6 +33,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace tsdb {
@@ -94,8 +97,12 @@ class EmbeddedLog final : public storage::Log {
   struct Loaded {
     std::string bytes;  // zeros where the disk gave none
     SegmentHeader header;
-    uint64_t unreadable_end = 0;  // behind the last byte that the disk did not give
-    std::optional<storage::LogDamage> damage;  // of its header, or of reading it
+    std::vector<std::pair<uint64_t, uint64_t>> unread;  // offsets: begin, end
+    std::string unread_why;                             // the first error
+    std::optional<storage::LogDamage> damage;           // of its header
+
+    bool is_unread(uint64_t begin, uint64_t end) const;
+    bool is_unread_behind(uint64_t offset) const { return is_unread(offset, UINT64_MAX); }
   };
   // Appended records, in order. `starts` are their offsets: headers are finished when the
   // segment, and with it the salt, is known.
@@ -127,8 +134,10 @@ class EmbeddedLog final : public storage::Log {
   std::string bounds_path() const { return options_.dir + ".bounds"; }
   core::Result<Loaded> load(const Segment& segment);
   std::string read_what_is_there(const std::string& file, Loaded& loaded) const;
-  storage::LogDamage damage_of(const Segment& segment, const SegmentReader::Gap& gap,
-                               const core::Error& error) const;
+  storage::LogDamage damage_of(const Segment& segment, const Loaded& loaded,
+                               const SegmentReader::Gap& gap, const core::Error& error) const;
+  void judge_end(const Segment& newest, const Loaded& loaded, uint64_t offset);
+  void stop_for_unread_end(storage::LogDamage unread);
   void note_damage(const storage::LogDamage& damage);
   void keep_aside(const std::string& name);
   core::Result<void> wait_for_others(std::unique_lock<std::mutex>& lock,
@@ -171,7 +180,8 @@ class EmbeddedLog final : public storage::Log {
   storage::LogPosition durable_end_ = 0;  // records before it are durable
   storage::LogPosition found_end_ = 0;    // records before it were in the files at open()
   bool committing_ = false;               // a thread is writing
-  std::optional<core::Error> failed_;     // for good: a write or a sync went wrong
+  std::optional<core::Error> failed_;     // for good: a write or sync failed, or no end is known
+  bool has_unread_ = false;               // nothing is truncated
   std::optional<core::Error> stalled_;    // no new segment could be made; tried again
   int64_t retry_at_ns_ = 0;               // when, at the earliest
   std::deque<Segment> segments_;          // oldest first; the last one is written to
@@ -193,6 +203,7 @@ class EmbeddedLog final : public storage::Log {
   // What the file beside the folder says; nothing when there is none.
   std::optional<LogBounds> found_bounds_;           // at open()
   uint64_t found_end_offset_ = 0;                   // where find_end() stopped
+  std::optional<storage::LogDamage> unread_end_;    // set in open(): the end of the log
   std::optional<storage::LogDamage> begin_damage_;  // set in open(): the oldest are missing
   std::mutex bounds_mutex_;                         // taken before mutex_
   LogBounds bounds_;                                // protected by bounds_mutex_

@@ -36,6 +36,7 @@ inline tl::unexpected<core::Error> log_unavailable(const core::Error& cause) {
 core::Counter& log_write_failures();
 core::Counter& log_corruptions();
 core::Gauge& log_lost_records();
+core::Gauge& log_unread_records();
 core::Gauge& log_damaged_files();
 
 }  // namespace tsdb

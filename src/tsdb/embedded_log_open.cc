@@ -3,6 +3,8 @@
 #include "core/log.h"
 #include "core/mutation.h"
 #include "tsdb/embedded_log_impl.h"
+#include "tsdb/give_up.h"
+#include "tsdb/read_again.h"
 
 #include <algorithm>
 #include <charconv>
@@ -35,16 +37,18 @@ Result<std::unique_ptr<EmbeddedLog>> EmbeddedLog::open(EmbeddedLogOptions option
   log_corruptions().add(0);
   // Added to, as the next: another log may be open, that of a snapshot is beside the own one.
   log_lost_records().add(0);
+  log_unread_records().add(0);
   TRY(log->find_segments());
   log->load_bounds();
   if (!log->segments_.empty()) TRY(log->find_end());
-  log->find_missing_end();
+  if (!log->failed_) log->find_missing_end();
   log->find_missing_begin();
   log->durable_end_ = log->found_end_ - log->unproven_.size();
   log->synced_end_ = log->durable_end_;
   log->high_ = log->found_end_;
   log->begin_bounds();
 
+  if (log->failed_) return log;
   const Result<void> started = log->start_segment(log->high_, 0);
   if (!started) {
     core::log_error("log", "opened for reading only",
@@ -58,9 +62,18 @@ Result<std::unique_ptr<EmbeddedLog>> EmbeddedLog::open(EmbeddedLogOptions option
 }
 
 Result<void> EmbeddedLog::find_segments() {
-  const std::vector<std::string> names = TRY(files_.list(options_.dir).context("log"));
+  const Result<std::vector<std::string>> names =
+      read_again([&] { return files_.list(options_.dir).context("log"); });
+  if (!names && is_unread(names.error())) {
+    stop_for_unread_end({.end_is_known = false,
+                         .is_unread = true,
+                         .file = options_.dir,
+                         .what = names.error().message});
+    return {};
+  }
+  if (!names) return tl::unexpected(names.error());
   double kept_aside = 0;
-  for (const std::string& name : names) {
+  for (const std::string& name : *names) {
     if (const std::optional<LogPosition> first = parse_segment_name(name)) {
       segments_.push_back({.first = *first, .name = name});
     } else if (name.starts_with(kSparePrefix) && spares_.size() < options_.spare_segments_max) {
@@ -70,7 +83,7 @@ Result<void> EmbeddedLog::find_segments() {
       if (const Result<void> removed = files_.remove(path(name)); !removed) {
         core::log_warn("log", "left-over file stays", {{"error", removed.error().message}});
       }
-    } else if (name.ends_with(kLogDamagedSuffix)) {
+    } else if (name.ends_with(kLogDamagedSuffix) || name.ends_with(kUnreadableSuffix)) {
       ++kept_aside;
     } else {
       core::log_warn("log", "unknown file in the log's folder", {{"path", path(name)}});
@@ -106,7 +119,7 @@ Result<void> EmbeddedLog::find_end() {
       unproven_.clear();
     }
     if (!record) {
-      note_damage(damage_of(newest, reader.pass_over(), record.error()));
+      note_damage(damage_of(newest, loaded, reader.pass_over(), record.error()));
       is_damaged = true;
       continue;
     }
@@ -116,35 +129,49 @@ Result<void> EmbeddedLog::find_end() {
   found_end_ = reader.position();
   found_end_offset_ = reader.offset();
   if (reader.proven_end() == found_end_) unproven_.clear();
-  const uint64_t used = used_size(loaded.bytes);
+  judge_end(newest, loaded, reader.offset());
+  // Torn bytes stay, for whoever wants to look at them.
+  is_damaged |= !damage_.empty() || !loaded.unread.empty();
+  if (!is_damaged) trim(newest, std::max<uint64_t>(reader.offset(), used_size(loaded.bytes)));
+  return {};
+}
+
+// `offset`: where no whole record is left. What may have been behind it, and which position
+// the next record can have.
+void EmbeddedLog::judge_end(const Segment& newest, const Loaded& loaded, uint64_t offset) {
+  const bool is_closed =
+      found_bounds_ && found_bounds_->is_closed && found_bounds_->newest == newest.first;
+  const bool is_all_there = is_closed && found_bounds_->end <= found_end_;
+  if (loaded.is_unread_behind(offset) && !is_all_there) {
+    LogDamage unread{.first = found_end_,
+                     .end = found_end_,
+                     .end_is_known = is_closed,
+                     .is_unread = true,
+                     .file = path(newest.name),
+                     .offset = offset,
+                     .what = loaded.unread_why};
+    if (found_bounds_) unread.end = std::max(found_end_, found_bounds_->end);
+    if (!is_closed) return stop_for_unread_end(std::move(unread));
+    found_end_ = unread.end;
+    unproven_.clear();
+    return note_damage(unread);
+  }
   if (loaded.damage) {
-    // Where the disk gave nothing the end of the log may have been; and a file without a whole
-    // record, whose header was durable before it got its name, may have had some. The next
-    // segment must not take its name.
-    const bool is_all_there = found_bounds_ && found_bounds_->is_closed &&
-                              found_bounds_->newest == newest.first &&
-                              found_bounds_->end <= found_end_;
-    const bool is_end_unknown =
-        !is_all_there && (found_end_ == newest.first || loaded.unreadable_end > reader.offset());
-    if (!is_end_unknown || loaded.damage->offset != reader.offset()) note_damage(*loaded.damage);
+    // A file without a whole record, whose header was durable before it got its name, may have
+    // had some. The next segment must not take its name.
+    const bool is_end_unknown = !is_all_there && found_end_ == newest.first;
+    if (!is_end_unknown || loaded.damage->offset != offset) note_damage(*loaded.damage);
     if (is_end_unknown) {
-      storage::LogDamage rest = *loaded.damage;
+      LogDamage rest = *loaded.damage;
       rest.first = found_end_;
-      if (loaded.unreadable_end > reader.offset()) {
-        // What is read at a later start again must still be in front of the next segment.
-        const uint64_t bytes = loaded.unreadable_end - reader.offset();
-        found_end_ += bytes / (kRecordHeaderBytes + 1) + 1;
-        unproven_.clear();
-      } else if (unproven_.size() == 0) {
-        ++found_end_;
-      }
+      if (unproven_.size() == 0) ++found_end_;
       if (found_bounds_ && found_bounds_->end > found_end_) {
         found_end_ = found_bounds_->end;
         unproven_.clear();
       }
       rest.end = found_end_;
       rest.end_is_known = false;
-      rest.offset = reader.offset();
+      rest.offset = offset;
       note_damage(rest);
     }
   }
@@ -155,21 +182,28 @@ Result<void> EmbeddedLog::find_end() {
                  .end = found_bounds_->end,
                  .end_is_known = found_bounds_->is_closed,
                  .file = path(newest.name),
-                 .offset = reader.offset(),
+                 .offset = offset,
                  .what = fmt::format("records before {} were durable, says {}", found_bounds_->end,
                                      bounds_path())});
-    is_damaged = true;
     found_end_ = found_bounds_->end;
     unproven_.clear();
   }
-  // Torn bytes stay, for whoever wants to look at them.
-  if (!is_damaged) trim(newest, std::max<uint64_t>(reader.offset(), used));
-  return {};
+}
+
+// Which position is the next one is not known, so none is given: records of the same position
+// would be there twice when the disk can be read again.
+void EmbeddedLog::stop_for_unread_end(LogDamage unread) {
+  note_damage(unread);
+  failed_ = core::Error{core::ErrorCode::Unavailable,
+                        fmt::format("where it ends cannot be read ({}): a start at which the disk "
+                                    "can be read goes on, petrel tsdb repair gives up the rest",
+                                    unread.what)};
+  unread_end_ = std::move(unread);
 }
 
 void EmbeddedLog::load_bounds() {
-  if (!files_.exists(bounds_path())) return;
-  const Result<std::string> text = files_.read_file(bounds_path());
+  const Result<std::string> text = read_again([&] { return files_.read_file(bounds_path()); });
+  if (!text && text.error().code == core::ErrorCode::NotFound) return;
   const Result<LogBounds> bounds =
       text ? LogBounds::decode(*text).context("{}", bounds_path()) : tl::unexpected(text.error());
   if (bounds) {

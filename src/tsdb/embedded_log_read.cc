@@ -2,6 +2,7 @@
 
 #include "core/log.h"
 #include "tsdb/embedded_log_impl.h"
+#include "tsdb/read_again.h"
 
 #include <algorithm>
 
@@ -16,6 +17,8 @@ namespace {
 
 // Pieces in which a file is read that cannot be read as a whole.
 constexpr uint64_t kPieceBytes = 4096;
+// A disk takes seconds to give a piece up: after so many of a file no others are tried.
+constexpr size_t kUnreadPiecesMax = 64;
 
 }  // namespace
 
@@ -31,39 +34,59 @@ core::Gauge& log_lost_records() {
                   "Batches of the log, found damaged since the start, that are lost.");
   return metric;
 }
+core::Gauge& log_unread_records() {
+  static core::Gauge& metric =
+      core::gauge("petrel_log_unread_records",
+                  "Batches of the log that could not be read at the start; a later one may.");
+  return metric;
+}
 core::Gauge& log_damaged_files() {
   static core::Gauge& metric =
       core::gauge("petrel_log_damaged_files", "Damaged segments of the log that are kept aside.");
   return metric;
 }
 
+bool EmbeddedLog::Loaded::is_unread(uint64_t begin, uint64_t end) const {
+  return std::any_of(unread.begin(), unread.end(),
+                     [&](const auto& piece) { return piece.first < end && piece.second > begin; });
+}
+
 // A disk that cannot read a part of a file gives the rest; zeros stand for that part.
 std::string EmbeddedLog::read_what_is_there(const std::string& file, Loaded& loaded) const {
   const auto note = [&](uint64_t begin, uint64_t end, const core::Error& error) {
-    loaded.unreadable_end = end;
-    if (loaded.damage) return;
-    loaded.damage = storage::LogDamage{.file = file, .offset = begin, .what = error.message};
+    if (!tsdb::is_unread(error)) {
+      if (!loaded.damage) {
+        loaded.damage = storage::LogDamage{.file = file, .offset = begin, .what = error.message};
+      }
+      return;
+    }
+    if (loaded.unread.empty()) loaded.unread_why = fmt::format("byte {}: {}", begin, error.message);
+    loaded.unread.emplace_back(begin, end);
   };
-  const uint64_t bytes_max = options_.segment_bytes + kPayloadBytesMax;
-  const Result<std::unique_ptr<core::File>> opened = files_.open(file, core::OpenMode::Read);
+  const Result<std::unique_ptr<core::File>> opened =
+      read_again([&] { return files_.open(file, core::OpenMode::Read); });
   if (!opened) {
-    note(0, bytes_max, opened.error());
+    note(0, UINT64_MAX, opened.error());
     return {};
   }
-  const Result<uint64_t> size = (*opened)->size();
+  const Result<uint64_t> size = read_again([&] { return (*opened)->size(); });
   if (!size) {
-    note(0, bytes_max, size.error());
+    note(0, UINT64_MAX, size.error());
     return {};
   }
-  if (Result<std::string> whole = (*opened)->read_at(0, *size)) return *std::move(whole);
+  if (Result<std::string> whole = read_again([&] { return (*opened)->read_at(0, *size); })) {
+    return *std::move(whole);
+  }
   std::string bytes(*size, '\0');
   for (uint64_t at = 0; at < *size; at += kPieceBytes) {
     const Result<std::string> piece = (*opened)->read_at(at, kPieceBytes);
     if (piece) {
       std::copy(piece->begin(), piece->end(), bytes.begin() + static_cast<ptrdiff_t>(at));
-    } else {
-      note(at, std::min(at + kPieceBytes, *size), piece.error());
+      continue;
     }
+    const bool is_enough = loaded.unread.size() + 1 == kUnreadPiecesMax;
+    note(at, is_enough ? *size : std::min(at + kPieceBytes, *size), piece.error());
+    if (is_enough) break;
   }
   return bytes;
 }
@@ -85,7 +108,7 @@ Result<EmbeddedLog::Loaded> EmbeddedLog::load(const Segment& segment) {
   } else {
     loaded.header = {.first = segment.first,
                      .salt = recover_salt(loaded.bytes, segment.first).value_or(0)};
-    if (!loaded.damage) {
+    if (!loaded.damage && !loaded.is_unread(0, kSegmentHeaderBytes)) {
       loaded.damage = storage::LogDamage{.file = file, .offset = 0, .what = header.error().message};
     }
   }
@@ -93,13 +116,17 @@ Result<EmbeddedLog::Loaded> EmbeddedLog::load(const Segment& segment) {
   return loaded;
 }
 
-storage::LogDamage EmbeddedLog::damage_of(const Segment& segment, const SegmentReader::Gap& gap,
+storage::LogDamage EmbeddedLog::damage_of(const Segment& segment, const Loaded& loaded,
+                                          const SegmentReader::Gap& gap,
                                           const core::Error& error) const {
+  const bool is_unread =
+      loaded.is_unread(gap.offset, gap.offset + std::max<uint64_t>(gap.bytes, 1));
   return {.first = gap.first,
           .end = gap.end,
+          .is_unread = is_unread,
           .file = path(segment.name),
           .offset = gap.offset,
-          .what = error.message};
+          .what = is_unread ? loaded.unread_why : error.message};
 }
 
 // What was found before is found again by every replay, which may know more about it.
@@ -116,6 +143,18 @@ void EmbeddedLog::note_damage(const storage::LogDamage& damage) {
         std::find_if(damage_.begin(), damage_.end(),
                      [&](const storage::LogDamage& one) { return one.first > damage.first; });
     damage_.insert(behind, damage);
+    has_unread_ |= damage.is_unread;
+  }
+  if (damage.is_unread) {
+    log_unread_records().add(static_cast<double>(damage.lost()));
+    core::log_error("log", "a part of the log cannot be read: it stays as it is",
+                    {{"file", damage.file},
+                     {"offset", damage.offset},
+                     {"first_unread_record", damage.first},
+                     {"unread_records", damage.lost()},
+                     {"all_known", damage.end_is_known},
+                     {"error", damage.what}});
+    return;
   }
   log_corruptions().add();
   log_lost_records().add(static_cast<double>(damage.lost()));
@@ -179,6 +218,7 @@ Result<void> EmbeddedLog::replay(LogPosition from, const Visitor& visit) {
     if (segment_end <= from || segment_end == segments[i].first) continue;
     TRY(replay_segment(segments[i], segment_end, state));
   }
+  if (unread_end_) state.gaps.push_back(*unread_end_);
   note_gaps(state, std::nullopt);
   return {};
 }
@@ -193,16 +233,17 @@ Result<void> EmbeddedLog::replay_segment(const Segment& segment, LogPosition end
   while (true) {
     const Result<std::optional<SegmentReader::Record>> found = reader.next();
     if (!found) {
-      replay.gaps.push_back(damage_of(segment, reader.pass_over(), found.error()));
+      replay.gaps.push_back(damage_of(segment, loaded, reader.pass_over(), found.error()));
       continue;
     }
     if (!*found) break;
     const SegmentReader::Record& record = **found;
     if (record.position < replay.from) continue;
     if (const Result<void> decoded = decode_batch_payload(record.payload, batch); !decoded) {
-      replay.gaps.push_back(damage_of(
-          segment, {.first = record.position, .end = record.position + 1, .offset = record.offset},
-          decoded.error()));
+      replay.gaps.push_back(
+          damage_of(segment, loaded,
+                    {.first = record.position, .end = record.position + 1, .offset = record.offset},
+                    decoded.error()));
       continue;
     }
     note_gaps(replay, batch.accepted_at_ms);

@@ -157,24 +157,26 @@ Result<std::unique_ptr<Engine>> Engine::create(EngineOptions options, EngineDeps
   }
   if (lock == nullptr) lock = TRY(lock_data_dir(deps.files, options.data_dir));
   auto impl = std::make_unique<Impl>(std::move(options), deps, std::move(lock));
+  impl->begin_unread();
   TRY(impl->load_manifest_file());
   TRY(impl->files.create_dirs(impl->blocks_dir()));
   // A manifest that was renamed but not synced before a kill can be read now and be gone
   // after a power failure: what it replaced must not be removed yet.
   Result<void> cleaned;
-  if (!PETREL_MUTATED("start-no-dir-sync")) {
+  const bool may_change = !impl->is_held;
+  if (may_change && !PETREL_MUTATED("start-no-dir-sync")) {
     cleaned = impl->files.sync_dir(impl->options.data_dir);
   }
   // A copy that a crash or an error left behind forgets the newest deletions.
-  if (cleaned && impl->is_manifest_stored) {
+  if (cleaned && may_change && impl->is_manifest_stored) {
     impl->manifest.store_copy(impl->files, impl->options.data_dir);
   }
   // What a recovered manifest does not name was kept aside; nothing else goes.
-  if (cleaned && !impl->is_manifest_recovered) cleaned = impl->remove_leftovers();
-  if (cleaned) cleaned = impl->remove_unfinished_snapshots();
+  if (cleaned && may_change && !impl->is_manifest_recovered) cleaned = impl->remove_leftovers();
+  if (cleaned && may_change) cleaned = impl->remove_unfinished_snapshots();
   if (!cleaned) core::log_warn("tsdb", "cannot clean up", {{"err", cleaned.error().message}});
   // Failing refuses writes; what is there can be read.
-  (void)impl->settle_positions();
+  if (may_change) (void)impl->settle_positions();
   TRY(impl->open_blocks());
   impl->progress.end = impl->log.high();
   return std::unique_ptr<Engine>(new Engine(std::move(impl)));
@@ -226,6 +228,7 @@ Result<void> Engine::recover() {
   };
   TRY(impl.log.replay(impl.log.low(), visit).context("replay the log"));
   impl.next_series_id = impl.unused_series_id(std::max(next_id, impl.next_series_id.load()));
+  impl.note_unread_log();
   for (Tenant* tenant : impl.all_tenants()) {
     tenant->head.finish_replay();
     tenant->head.note_append(impl.clock.monotonic_ns());
@@ -499,11 +502,13 @@ Result<std::vector<storage::ExemplarSeries>> Engine::exemplars(const LabelsReque
 Result<MaintainReport> Engine::maintain() {
   TRY(impl_->check_ready());
   const std::lock_guard step(impl_->maintain_mutex);
+  if (impl_->is_held) return MaintainReport{};
   return impl_->maintain(false);
 }
 
 Result<MaintainReport> Engine::flush_all() {
   TRY(impl_->check_ready());
+  TRY(impl_->check_not_held());
   const std::lock_guard step(impl_->maintain_mutex);
   return impl_->maintain(true);
 }

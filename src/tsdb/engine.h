@@ -131,8 +131,11 @@ class Engine final : public storage::SampleSink, public storage::SeriesSource {
 
   ReplayProgress progress() const;
   // Unavailable while it takes no writes of its own accord: it is not known which manifest a
-  // restart would find. What the log says comes on top (EmbeddedLog::writable()).
+  // restart would find, or files could not be read at the start. What the log says comes on
+  // top (EmbeddedLog::writable()).
   core::Result<void> writable() const;
+  // Until the next start nothing is flushed, merged or deleted then.
+  bool has_unread_files() const;
 
   core::Result<storage::AppendSummary> append(const storage::WriteBatch& batch) override;
 

@@ -99,7 +99,8 @@ std::optional<Engine::Impl::Merge> Engine::Impl::next_merge(const BlockNumbers& 
   for (Tenant* tenant : all_tenants()) {
     std::vector<PlanBlock> blocks;
     for (const auto& block : *tenant->blocks()) {
-      if (!block->damage().empty()) continue;
+      // One that may be back at the next start keeps its place among the others.
+      if (!block->damage().empty() && !block->is_unread()) continue;
       const bool has_room = !without_room.contains(block->meta().number);
       blocks.push_back({block->meta(), has_room && block->can_merge()});
     }
@@ -292,6 +293,7 @@ Result<void> Engine::Impl::run_merge(const Merge& merge, CompactReport& report) 
 
 Result<CompactReport> Engine::compact(uint32_t steps) {
   TRY(impl_->check_ready());
+  TRY(impl_->check_not_held());
   const std::lock_guard merging(impl_->merge_mutex);
   CompactReport report;
   Impl::BlockNumbers without_room;  // of merges that are left out: smaller ones may fit
@@ -316,6 +318,7 @@ Result<CompactReport> Engine::compact(uint32_t steps) {
 
 Result<CompactReport> Engine::clean_tombstones() {
   TRY(impl_->check_ready());
+  TRY(impl_->check_not_held());
   const std::lock_guard merging(impl_->merge_mutex);
   CompactReport report;
   Impl::BlockNumbers done;  // each block at most once, also when it stays

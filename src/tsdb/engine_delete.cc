@@ -55,6 +55,7 @@ Result<void> Engine::delete_series(const DeleteRequest& request) {
   Impl& impl = *impl_;
   TRY(impl.check_ready());
   TRY(impl.check_writable());
+  TRY(impl.check_not_held());
   if (request.selectors.empty()) {
     return core::fail(ErrorCode::InvalidArgument, "delete series: expected at least one selector");
   }
@@ -160,7 +161,7 @@ void Engine::Impl::refresh_tombstones() {
 }
 
 void Engine::Impl::stop_writes(std::string why, Stop until) {
-  read_only_gauge().set(1);
+  if (!is_held) read_only_gauge().set(1);
   const std::lock_guard guard(stopped_mutex);
   if (writes_stopped && stopped_until == Stop::UntilRestart) return;
   stopped_why = std::move(why);

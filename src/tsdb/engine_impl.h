@@ -7,6 +7,7 @@
 #include "tsdb/head.h"
 #include "tsdb/identity.h"
 #include "tsdb/manifest.h"
+#include "tsdb/read_again.h"
 #include "tsdb/trusted_clock.h"
 
 #include <atomic>
@@ -115,6 +116,12 @@ struct Engine::Impl {
   static void note_dropped(Dropped& dropped, const storage::LogBatch& batch, uint64_t samples);
   void note_dropped_samples(const Dropped& lost, std::string_view key);
   void note_incomplete();
+  std::string older_snapshot(const std::vector<std::string>& names) const;
+  // engine_unread.cc: what this start could not read, though a later one may.
+  void hold_for(const UnreadFile& file);
+  void begin_unread();
+  void note_unread_log();
+  core::Result<void> check_not_held() const;
 
   // engine_open.cc
   core::Result<void> settle_positions();
@@ -200,6 +207,10 @@ struct Engine::Impl {
 
   // Set in recover(), before `ready`; null when nothing is known to be missing.
   std::shared_ptr<const IncompleteList> incomplete;
+  // As `incomplete`, of what is not lost: it is told in this life and not stored.
+  IncompleteList unread_ranges;
+  std::vector<UnreadFile> unread_files;  // set before `ready`
+  std::atomic<bool> is_held = false;     // set before `ready`, too: nothing is written
   bool is_manifest_recovered = false;
   bool is_manifest_stored = false;  // protected by maintain_mutex after create()
   // Samples of the log whose series nothing introduces; of the replay.

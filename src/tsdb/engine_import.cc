@@ -139,6 +139,7 @@ Result<ImportedBlock> Engine::import_block(const model::TenantId& tenant_id, Tim
                                            ImportSeries& series) {
   Impl& impl = *impl_;
   TRY(impl.check_ready());
+  TRY(impl.check_not_held());
   if (!model::is_valid_tenant(tenant_id)) {
     return core::fail(ErrorCode::InvalidArgument, "tenant \"{}\" is no valid tenant id", tenant_id);
   }

@@ -4,6 +4,7 @@
 #include "core/mutation.h"
 #include "tsdb/block.h"
 #include "tsdb/engine_impl.h"
+#include "tsdb/give_up.h"
 
 #include <algorithm>
 
@@ -17,6 +18,7 @@ std::string Engine::Impl::snapshot_path(uint64_t number) const {
   return fmt::format("{}/{}{:010}", options.data_dir, kSnapshotPrefix, number);
 }
 
+// Nothing goes before the folders are known.
 Result<void> Engine::Impl::remove_leftovers() {
   const std::vector<std::string> block_files = TRY(files.list(blocks_dir()));
   for (const std::string& name : block_files) {
@@ -30,12 +32,12 @@ Result<void> Engine::Impl::remove_leftovers() {
   const std::vector<std::string> others = TRY(files.list(options.data_dir));
   // The snapshot before the one that counts stays: most of what damage takes of one is in
   // the other.
-  const std::string older = older_snapshot();
+  const std::string older = older_snapshot(others);
   for (const std::string& name : others) {
     const std::string path = options.data_dir + "/" + name;
     const bool is_in_making = name.starts_with("manifest.") && name.ends_with(".tmp");
     if (!is_in_making && !name.starts_with(kSnapshotPrefix)) continue;
-    if (name.ends_with(".damaged")) continue;
+    if (name.ends_with(".damaged") || name.ends_with(kUnreadableSuffix)) continue;
     if (path == snapshot_path(manifest.snapshot_number) || path == older) continue;
     TRY(files.remove(path));
   }
@@ -63,7 +65,7 @@ Result<void> Engine::Impl::settle_positions() {
   }
   // A log that was removed as a whole is missed only once.
   for (const storage::LogDamage& damage : log.damage()) {
-    if (damage.lost() == 0 || log.low() != high) continue;
+    if (damage.lost() == 0 || damage.is_unread || log.low() != high) continue;
     const size_t known = manifest.incomplete.size();
     add_incomplete(manifest.incomplete, incomplete_of(damage, options.out_of_order_window_ms,
                                                       options.ahead_max_ms, clock.now_ms()));

@@ -4,6 +4,7 @@
 #include "core/metrics.h"
 #include "tsdb/block.h"
 #include "tsdb/engine_impl.h"
+#include "tsdb/give_up.h"
 #include "tsdb/manifest_recovery.h"
 #include "tsdb/series_snapshot.h"
 
@@ -17,6 +18,8 @@ using core::Result;
 namespace {
 
 constexpr std::string_view kDamagedSuffix = ".damaged";
+constexpr model::TimeRange kAllTime{std::numeric_limits<int64_t>::min(),
+                                    std::numeric_limits<int64_t>::max()};
 
 core::Counter& snapshot_corruptions() {
   static core::Counter& metric =
@@ -44,13 +47,25 @@ void keep_aside(core::FileSystem& files, const std::string& path) {
 
 Result<void> Engine::Impl::load_manifest_file() {
   RecoveredManifest recovered = TRY(load_manifest(files, options.data_dir, options.block_range_ms));
-  if (!recovered.is_original) {
+  // What is only unread is told below, and known again at a start that can read it.
+  if (!recovered.is_original && recovered.unread.empty()) {
     add_incomplete(recovered.manifest.incomplete,
                    forgotten_deletions(recovered, clock.now_ms(), options.ahead_max_ms));
   }
   manifest = std::move(recovered.manifest);
   is_manifest_recovered = !recovered.is_original;
   is_manifest_stored = recovered.is_original && !recovered.is_new;
+  for (const UnreadFile& one : recovered.unread) {
+    hold_for(one);
+    add_incomplete(unread_ranges,
+                   {.tenant = "",
+                    .key = one.file,
+                    .range = kAllTime,
+                    .text = fmt::format("{} cannot be read: deleted samples may be shown, and "
+                                        "others be missing",
+                                        one.file)});
+  }
+  if (is_held) return {};
   // A disk that takes no writes: found again at the next start.
   if (const Result<void> stored = store_first_manifest(); !stored) {
     core::log_error("tsdb", "the manifest is not stored yet", {{"error", stored.error().message}});
@@ -71,17 +86,25 @@ Result<bool> Engine::Impl::read_snapshot(const std::string& path,
                                          const SeriesSnapshotVisitor& visitor) {
   snapshot_corruptions().add(0);
   std::vector<SnapshotDamage> damage;
-  if (const Result<std::unique_ptr<core::File>> file = files.open(path, core::OpenMode::Read)) {
+  const Result<std::unique_ptr<core::File>> file =
+      read_again([&] { return files.open(path, core::OpenMode::Read); });
+  if (file) {
     damage = TRY(read_series_snapshot(**file, visitor).context("{}", path));
   } else {
-    damage.push_back({0, file.error().message});
+    damage.push_back({0, file.error().message, is_unread(file.error())});
   }
+  bool is_damaged = false;
   for (const SnapshotDamage& one : damage) {
+    if (one.is_unread) {
+      hold_for({.file = path, .what = fmt::format("from byte {}: {}", one.offset, one.what)});
+      continue;
+    }
+    is_damaged = true;
     core::log_error("tsdb", "the series snapshot is damaged: its other parts are used",
                     {{"file", path}, {"offset", one.offset}, {"error", one.what}});
     snapshot_corruptions().add();
   }
-  if (!damage.empty()) keep_aside(files, path);
+  if (is_damaged) keep_aside(files, path);
   return damage.empty();
 }
 
@@ -106,9 +129,13 @@ Result<void> Engine::Impl::load_snapshot() {
     head_of(tenant).restore_exemplar(labels, exemplar);
   };
   const std::string path = snapshot_path(manifest.snapshot_number);
+  const size_t unread_before = unread_files.size();
   if (!TRY(read_snapshot(path, visitor))) {
     is_snapshot_damaged = true;
-    const std::string older = older_snapshot();
+    // Unread, it counts again at the next start: what is written until then may refer to its
+    // series, but not to those of the one before.
+    const bool is_unread_now = unread_files.size() != unread_before;
+    const std::string older = is_unread_now ? "" : older_snapshot();
     if (!older.empty()) {
       SeriesSnapshotVisitor known;
       std::unordered_set<uint64_t> ids;
@@ -132,13 +159,18 @@ Result<void> Engine::Impl::load_snapshot() {
 
 // The newest one before the one that counts; empty when there is none.
 std::string Engine::Impl::older_snapshot() const {
+  const Result<std::vector<std::string>> names =
+      read_again([&] { return files.list(options.data_dir); });
+  return names ? older_snapshot(*names) : "";
+}
+
+std::string Engine::Impl::older_snapshot(const std::vector<std::string>& names) const {
   const std::string current = snapshot_path(manifest.snapshot_number);
   std::string older;
-  const Result<std::vector<std::string>> names = files.list(options.data_dir);
-  if (!names) return older;
-  for (const std::string& name : *names) {
+  for (const std::string& name : names) {
     const std::string path = options.data_dir + "/" + name;
-    const bool is_snapshot = name.starts_with(kSnapshotPrefix) && !name.ends_with(kDamagedSuffix);
+    const bool is_snapshot = name.starts_with(kSnapshotPrefix) && !name.ends_with(kDamagedSuffix) &&
+                             !name.ends_with(kUnreadableSuffix);
     if (is_snapshot && path < current) older = std::max(older, path);
   }
   return older;
@@ -173,19 +205,21 @@ void Engine::Impl::note_dropped(Dropped& dropped, const storage::LogBatch& batch
 }
 
 void Engine::Impl::note_dropped_samples(const Dropped& lost, std::string_view key) {
+  IncompleteList& list = is_held ? unread_ranges : manifest.incomplete;
   for (const std::string& tenant : lost.tenants) {
-    add_incomplete(manifest.incomplete,
-                   {.tenant = tenant,
-                    .key = fmt::format("{}-{}-{}", key, tenant, lost.first_ms),
-                    .range = {lost.first_ms, lost.last_ms + 1},
-                    .text = fmt::format("{} samples are missing: the labels of their series were "
-                                        "lost with a damaged part of the log or its snapshot",
-                                        lost.samples)});
+    add_incomplete(
+        list, {.tenant = tenant,
+               .key = fmt::format("{}-{}-{}", key, tenant, lost.first_ms),
+               .range = {lost.first_ms, lost.last_ms + 1},
+               .text = fmt::format("{} samples are missing: the labels of their series "
+                                   "{} part of the log or its snapshot",
+                                   lost.samples,
+                                   is_held ? "are in an unreadable" : "were lost with a damaged")});
   }
   if (lost.samples == 0) return;
   std::string ids;
   for (const uint64_t id : lost.ids) ids += fmt::format("{}{}", ids.empty() ? "" : ",", id);
-  core::log_error("tsdb", "the labels of series are lost",
+  core::log_error("tsdb", "the labels of series are missing",
                   {{"samples", lost.samples},
                    {"first_ms", lost.first_ms},
                    {"last_ms", lost.last_ms},
@@ -201,18 +235,19 @@ void Engine::Impl::note_incomplete() {
   for (storage::LogDamage damage : log.damage()) {
     if (damage.lost() == 0 && damage.end_is_known) continue;
     if (damage.lost() == 0) damage.end = damage.first + 1;  // at least that may be missing
-    add_incomplete(manifest.incomplete, incomplete_of(damage, options.out_of_order_window_ms,
-                                                      options.ahead_max_ms, clock.now_ms()));
+    IncompleteList& list = damage.is_unread ? unread_ranges : manifest.incomplete;
+    add_incomplete(list, incomplete_of(damage, options.out_of_order_window_ms, options.ahead_max_ms,
+                                       clock.now_ms()));
   }
   note_dropped_samples(dropped, "labels");
   // Without damage the labels of these have gone with what was deleted.
   if (has_lost_records()) {
     note_dropped_samples(perhaps_dropped, "deleted-labels");
   }
-  incomplete_ranges().set(static_cast<double>(manifest.incomplete.size()));
-  if (!manifest.incomplete.empty()) {
-    incomplete = std::make_shared<const IncompleteList>(manifest.incomplete);
-  }
+  IncompleteList all = manifest.incomplete;
+  all.insert(all.end(), unread_ranges.begin(), unread_ranges.end());
+  incomplete_ranges().set(static_cast<double>(all.size()));
+  if (!all.empty()) incomplete = std::make_shared<const IncompleteList>(std::move(all));
 }
 
 }  // namespace tsdb

@@ -161,7 +161,10 @@ Result<void> Engine::Impl::remove_unfinished_snapshots() {
   const std::vector<std::string> names = TRY(files.list(snapshots_dir()));
   for (const std::string& name : names) {
     const std::string dir = snapshots_dir() + "/" + name;
-    if (!is_snapshot_name(name) || files.exists(Manifest::path_in(dir))) continue;
+    if (!is_snapshot_name(name)) continue;
+    // Not asked with exists(): a folder that cannot be read is not an unfinished one.
+    const Result<std::vector<std::string>> content = files.list(dir);
+    if (!content || std::ranges::find(*content, "manifest") != content->end()) continue;
     core::log_info("tsdb", "removing an unfinished snapshot", {{"dir", dir}});
     TRY(files.remove_all(dir));
   }
@@ -170,6 +173,7 @@ Result<void> Engine::Impl::remove_unfinished_snapshots() {
 
 Result<std::string> Engine::snapshot(bool skip_head) {
   TRY(impl_->check_ready());
+  TRY(impl_->check_not_held());
   const std::lock_guard step(impl_->maintain_mutex);
   return impl_->snapshot(skip_head);
 }

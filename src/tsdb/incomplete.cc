@@ -84,12 +84,13 @@ Incomplete incomplete_of(const storage::LogDamage& damage, int64_t late_ms, int6
       damage.accepted_after_ms
           ? fmt::format("between {} and", core::format_rfc3339(*damage.accepted_after_ms))
           : std::string("before");
-  one.text = fmt::format(
-      "{}{} of the log {} damaged ({} at byte {}): samples accepted {} {} may "
-      "be missing",
-      records, damage.end_is_known ? "" : " and perhaps more",
-      damage.lost() == 1 && damage.end_is_known ? "was" : "were", damage.file, damage.offset, since,
-      core::format_rfc3339(before_ms));
+  one.text =
+      fmt::format("{}{} of the log {} ({} at byte {}): samples accepted {} {} may be missing",
+                  records, damage.end_is_known ? "" : " and perhaps more",
+                  damage.is_unread                            ? "cannot be read"
+                  : damage.lost() == 1 && damage.end_is_known ? "was damaged"
+                                                              : "were damaged",
+                  damage.file, damage.offset, since, core::format_rfc3339(before_ms));
   return one;
 }
 

@@ -47,8 +47,8 @@ std::optional<uint64_t> block_number(std::string_view name) {
 
 // None of a folder that is not there yet. One that cannot be read is not an empty one: its
 // blocks would be taken for left-overs.
-Result<std::vector<std::string>> names_in(core::FileSystem& files, const std::string& dir) {
-  Result<std::vector<std::string>> names = files.list(dir);
+Result<std::vector<std::string>> list_names(core::FileSystem& files, const std::string& dir) {
+  Result<std::vector<std::string>> names = read_again([&] { return files.list(dir); });
   if (!names && names.error().code == ErrorCode::NotFound) return std::vector<std::string>();
   return names;
 }
@@ -72,10 +72,13 @@ Result<Described> describe_block(core::FileSystem& files, const std::string& pat
   BlockMeta meta{.number = number, .tenant = std::string(model::kDefaultTenant)};
   const std::shared_ptr<Block> block = Block::open(files, path, meta, cache);
   if (std::string damage = block->damage(); !damage.empty()) {
-    return core::fail(ErrorCode::Corruption, "{}", damage);
+    return core::fail(block->is_unread() ? ErrorCode::Io : ErrorCode::Corruption, "{}", damage);
   }
   const std::shared_ptr<const BlockIndex> index = TRY(block->index());
-  if (Result<BlockSelf> self = block->self(); self && self->meta.number == number) {
+  Result<BlockSelf> self = read_again([&] { return block->self(); });
+  // Its tenant may be told there.
+  if (!self && is_unread(self.error())) return tl::unexpected(std::move(self).error());
+  if (self && self->meta.number == number) {
     return Described{.meta = std::move(self->meta), .replaced = std::move(self->replaces)};
   }
   int64_t min_ms = std::numeric_limits<int64_t>::max();
@@ -86,7 +89,8 @@ Result<Described> describe_block(core::FileSystem& files, const std::string& pat
   for (uint32_t ordinal = 0; ordinal < index->series_count(); ++ordinal) {
     batch.clear();
     const BlockIndex::Region region = index->region_of(ordinal);
-    const std::string bytes = TRY(block->read(region.offset, region.size));
+    const std::string bytes =
+        TRY(read_again([&] { return block->read(region.offset, region.size); }));
     // The rest of the block is good all the same.
     if (!block->append_region(*index, bytes, all, batch)) continue;
     meta.samples += batch.timestamps_ms.size() + batch.histograms.size();
@@ -123,14 +127,21 @@ class Recovery {
   Result<std::optional<Manifest>> read(const std::string& path);
   void adopt_blocks(const std::vector<std::string>& names);
   void find_snapshot(const std::vector<std::string>& names);
-  void keep_aside(const std::string& path, std::string_view suffix);
+  Result<std::vector<std::string>> names_in(const std::string& dir);
+  // Not before it is known that everything was read.
+  void keep_aside(std::string path, std::string_view suffix) {
+    aside_.emplace_back(std::move(path), suffix);
+  }
+  void rename_aside();
+  void note_unread(const std::string& file, const core::Error& error);
   void problem(std::string text);
 
   core::FileSystem& files_;
   const std::string& data_dir_;
   const int64_t block_range_ms_;
-  bool has_kept_ = false;
+  bool has_kept_ = false;  // a block
   RecoveredManifest out_;
+  std::vector<std::pair<std::string, std::string_view>> aside_;
 };
 
 void Recovery::problem(std::string text) {
@@ -138,23 +149,37 @@ void Recovery::problem(std::string text) {
   out_.problems.push_back(std::move(text));
 }
 
-// A disk that takes no writes keeps it where it is.
-void Recovery::keep_aside(const std::string& path, std::string_view suffix) {
-  const std::string aside = path + std::string(suffix);
-  if (const Result<void> renamed = files_.rename(path, aside); !renamed) {
-    core::log_warn("tsdb", "cannot keep a file aside", {{"error", renamed.error().message}});
-    return;
+// A disk that takes no writes keeps them where they are.
+void Recovery::rename_aside() {
+  for (const auto& [path, suffix] : aside_) {
+    const std::string aside = path + std::string(suffix);
+    if (const Result<void> renamed = files_.rename(path, aside); !renamed) {
+      core::log_warn("tsdb", "cannot keep a file aside", {{"error", renamed.error().message}});
+      continue;
+    }
+    core::log_error("tsdb", "kept a file aside", {{"file", aside}});
+    out_.problems.push_back(fmt::format("{} is kept as {}", path, aside));
+    has_kept_ |= path.starts_with(data_dir_ + "/blocks/");
   }
-  core::log_error("tsdb", "kept a file aside", {{"file", aside}});
-  out_.problems.push_back(fmt::format("{} is kept as {}", path, aside));
-  has_kept_ = true;
+}
+
+void Recovery::note_unread(const std::string& file, const core::Error& error) {
+  problem(fmt::format("{} cannot be read: {}", file, error.message));
+  out_.unread.push_back({.file = file, .what = error.message});
+}
+
+Result<std::vector<std::string>> Recovery::names_in(const std::string& dir) {
+  Result<std::vector<std::string>> names = list_names(files_, dir);
+  if (names || !is_unread(names.error())) return names;
+  note_unread(dir, names.error());
+  return std::vector<std::string>();
 }
 
 Result<std::optional<Manifest>> Recovery::read(const std::string& path) {
-  if (!files_.exists(path)) return std::optional<Manifest>();
-  Result<std::string> text = files_.read_file(path);
+  Result<std::string> text = read_again([&] { return files_.read_file(path); });
+  if (!text && text.error().code == ErrorCode::NotFound) return std::optional<Manifest>();
   if (!text) {
-    problem(text.error().message);
+    note_unread(path, text.error());
     return std::optional<Manifest>();
   }
   Result<Manifest> manifest = Manifest::decode(*text).context("{}", path);
@@ -173,8 +198,8 @@ Result<RecoveredManifest> Recovery::run() {
   }
   const bool was_there = !out_.problems.empty();
   std::optional<Manifest> copy = TRY(read(Manifest::copy_path_in(data_dir_)));
-  const std::vector<std::string> blocks = TRY(names_in(files_, data_dir_ + "/blocks"));
-  const std::vector<std::string> others = TRY(names_in(files_, data_dir_));
+  const std::vector<std::string> blocks = TRY(names_in(data_dir_ + "/blocks"));
+  const std::vector<std::string> others = TRY(names_in(data_dir_));
   const bool has_blocks = std::any_of(blocks.begin(), blocks.end(),
                                       [](const auto& name) { return block_number(name); });
   const bool has_snapshot = std::any_of(others.begin(), others.end(), [](const auto& name) {
@@ -190,10 +215,11 @@ Result<RecoveredManifest> Recovery::run() {
                  "the samples of are forgotten");
   out_.is_original = false;
   out_.is_copy = copy.has_value();
-  recoveries().add();
+  if (out_.unread.empty()) recoveries().add();
   if (copy) out_.manifest = *std::move(copy);
-  has_kept_ = false;
   adopt_blocks(blocks);
+  find_snapshot(others);
+  if (out_.unread.empty()) rename_aside();
   // A power loss must not give a block its name back when the manifest does not have it: it
   // would be removed as a left-over.
   if (const Result<void> synced =
@@ -201,7 +227,6 @@ Result<RecoveredManifest> Recovery::run() {
       !synced) {
     problem(synced.error().message);
   }
-  find_snapshot(others);
   return std::move(out_);
 }
 
@@ -223,12 +248,20 @@ void Recovery::adopt_blocks(const std::vector<std::string>& names) {
       // deleted would come with it.
       BlockCache cache(0);
       const BlockMeta meta{.number = *number, .tenant = std::string(model::kDefaultTenant)};
-      if (const Result<BlockSelf> self = Block::open(files_, path, meta, cache)->self()) {
+      const auto known = Block::open(files_, path, meta, cache);
+      const Result<BlockSelf> self = read_again([&] { return known->self(); });
+      if (self) {
         replaced.insert(self->replaces.begin(), self->replaces.end());
+      } else if (known->is_unread() || is_unread(self.error())) {
+        note_unread(path, self.error());
       }
       continue;
     }
     Result<Described> block = describe_block(files_, path, *number, block_range_ms_);
+    if (!block && is_unread(block.error())) {
+      note_unread(path, block.error());
+      continue;
+    }
     if (!block) {
       problem(fmt::format("{} cannot be used: {}", path, block.error().message));
       keep_aside(path, kAsideSuffix);

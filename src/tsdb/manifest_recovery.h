@@ -2,13 +2,15 @@
 //
 // Without a readable manifest its copy counts; without that the block files themselves
 // say what they are. No block is ever deleted because a manifest is gone: what cannot be
-// placed is kept aside.
+// placed is kept aside. What cannot be read is another matter: it may be read at the next
+// start, so nothing is renamed then, and what stands in for it must not be stored.
 
 #pragma once
 
 #include "core/file_system.h"
 #include "core/result.h"
 #include "tsdb/manifest.h"
+#include "tsdb/read_again.h"
 
 #include <string>
 #include <vector>
@@ -23,6 +25,7 @@ struct RecoveredManifest {
   bool is_new = false;   // there was none, and nothing that one would name
   bool is_copy = false;  // not original: its copy; otherwise put together from the blocks
   std::vector<std::string> problems;
+  std::vector<UnreadFile> unread;  // without these it would be another one: not to be stored
 };
 
 // Fails when a file of a later version lies there. `block_range_ms` is the range of blocks

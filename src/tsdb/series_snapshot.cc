@@ -5,6 +5,7 @@
 #include "core/mutation.h"
 #include "core/varint.h"
 #include "tsdb/block_format.h"
+#include "tsdb/read_again.h"
 
 #include <optional>
 
@@ -182,8 +183,20 @@ std::optional<Frame> frame_header(std::string_view bytes) {
   return frame;
 }
 
+// Reads again what the disk refuses, and remembers that it did to the end.
+struct Reader {
+  const core::File& file;
+  mutable bool has_failed = false;
+
+  Result<std::string> read_at(uint64_t offset, size_t size) const {
+    Result<std::string> bytes = read_again([&] { return file.read_at(offset, size); });
+    has_failed |= !bytes && is_unread(bytes.error());
+    return bytes;
+  }
+};
+
 // The entries of the frame at `offset`.
-Result<std::string> read_frame(const core::File& file, uint64_t offset, const Frame& frame) {
+Result<std::string> read_frame(const Reader& file, uint64_t offset, const Frame& frame) {
   const std::string stored = TRY(file.read_at(offset + kFrameHeaderSize, frame.stored_size));
   if (stored.size() != frame.stored_size) {
     return core::fail(ErrorCode::Corruption, "frame at byte {} is cut short", offset);
@@ -197,7 +210,7 @@ Result<std::string> read_frame(const core::File& file, uint64_t offset, const Fr
 // Where the next whole frame begins, or the size of the file. A frame begins with what
 // zstd does, or is as large as its content, which begins with a tenant: that leaves few
 // places whose checksum has to be computed.
-uint64_t find_frame(const core::File& file, uint64_t from, uint64_t size) {
+uint64_t find_frame(const Reader& file, uint64_t from, uint64_t size) {
   constexpr uint64_t kWindow = 64 << 10;
   constexpr std::string_view kZstdMagic = "\x28\xb5\x2f\xfd";
   constexpr size_t kNeeded = kFrameHeaderSize + kZstdMagic.size();
@@ -219,8 +232,9 @@ uint64_t find_frame(const core::File& file, uint64_t from, uint64_t size) {
 
 }  // namespace
 
-Result<std::vector<SnapshotDamage>> read_series_snapshot(const core::File& file,
+Result<std::vector<SnapshotDamage>> read_series_snapshot(const core::File& from,
                                                          const SeriesSnapshotVisitor& visitor) {
+  const Reader file{from};
   std::vector<SnapshotDamage> damage;
   Result<std::string> magic = file.read_at(0, kMagic.size());
   const std::string_view name = kMagic.substr(0, kMagic.size() - 1);
@@ -231,11 +245,18 @@ Result<std::vector<SnapshotDamage>> read_series_snapshot(const core::File& file,
                       static_cast<int>(magic->back()), static_cast<int>(kMagic.back()));
   }
   if (!magic || *magic != kMagic) {
-    damage.push_back({0, magic ? "not a series snapshot, version 1" : magic.error().message});
+    damage.push_back({0, magic ? "not a series snapshot, version 1" : magic.error().message,
+                      !magic && is_unread(magic.error())});
   }
-  const uint64_t size = TRY(file.size());
+  const Result<uint64_t> known_size = read_again([&] { return from.size(); });
+  if (!known_size) {
+    damage.push_back({0, known_size.error().message, true});
+    return damage;
+  }
+  const uint64_t size = *known_size;
   uint64_t offset = kMagic.size();
   while (true) {
+    file.has_failed = false;
     const Result<std::string> header = file.read_at(offset, kFrameHeaderSize);
     const std::optional<Frame> frame = header ? frame_header(*header) : std::nullopt;
     if (frame && frame->is_end() && offset + kFrameHeaderSize == size) return damage;
@@ -255,8 +276,9 @@ Result<std::vector<SnapshotDamage>> read_series_snapshot(const core::File& file,
       offset += kFrameHeaderSize + frame->stored_size;
       continue;
     }
-    damage.push_back({offset, done.error().message});
-    offset = find_frame(file, offset + 1, size);
+    const uint64_t next = find_frame(file, offset + 1, size);
+    damage.push_back({offset, done.error().message, file.has_failed});
+    offset = next;
     if (offset >= size) return damage;
   }
 }

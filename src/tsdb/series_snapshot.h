@@ -55,6 +55,7 @@ struct SeriesSnapshotVisitor {
 struct SnapshotDamage {
   uint64_t offset = 0;
   std::string what;
+  bool is_unread = false;  // an i/o error: it may be whole
 };
 
 // What is damaged is passed over and told; every frame can be read alone. A file without

@@ -183,7 +183,7 @@ struct SimFileSystem::State {
         continue;
       }
       const SimFault due = rule->fault;
-      if (!rule->lasts) rules.erase(rule);
+      if (!rule->lasts && --rule->times == 0) rules.erase(rule);
       return due;
     }
     return std::nullopt;

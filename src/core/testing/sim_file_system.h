@@ -57,6 +57,7 @@ struct SimFaultRule {
   std::string path_contains;
   uint64_t skip = 0;
   bool lasts = false;  // goes off again and again, until clear_fault()
+  uint64_t times = 1;  // in a row; without `lasts`
 };
 
 struct SimOptions {

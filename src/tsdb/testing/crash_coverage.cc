@@ -161,6 +161,8 @@ SimFaultRule random_fault(core::Rng& rng) {
   // Of the manifest there is a copy: that both cannot be read is more than one fault.
   const bool may_last = rule.fault != SimFault::PowerLoss && rule.path_contains != "manifest";
   rule.lasts = may_last && rng.below(8) == 0;
+  // Reads are tried again.
+  if (rule.operation == SimOperation::Read) rule.times = 1 + rng.below(12);
   return rule;
 }
 

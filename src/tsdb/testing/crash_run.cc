@@ -49,8 +49,7 @@ CrashRun::CrashRun(const CrashOptions& options, CrashCoverage& coverage)
     coverage_.count_fault(operation, path, fault);
     ++faults_;
     if (!is_small_ || fault != SimFault::NoSpace) ++hard_faults_;
-    // What cannot be read at a start is taken for damaged, and stays so.
-    if (operation == SimOperation::Read && !path.ends_with(".block")) is_damaged_ = true;
+    is_manifest_unread_ |= operation == SimOperation::Read && path.starts_with("data/manifest");
     trace("     ! {} at {} of {}", sim_fault_name(fault), sim_operation_name(operation), path);
   });
   engine_options_.data_dir = "data";
@@ -96,6 +95,7 @@ CrashOutcome CrashRun::run() {
   // The last life meets no fault: what it finds, it has to find again.
   if (!is_broken()) {
     trace("last life");
+    files_.clear_fault();
     if (open()) check_everything(true);
   }
   if (!is_broken() && one_in(2)) final_damage();
@@ -148,6 +148,7 @@ void CrashRun::live(int life) {
   trace("life {}", life);
   faults_ = 0;
   hard_faults_ = 0;
+  is_manifest_unread_ = false;
   is_small_ = false;
   const bool has_early_fault = one_in(4);
   if (has_early_fault) arm_fault();
@@ -218,6 +219,7 @@ void CrashRun::end_life() {
   files_.set_capacity(UINT64_MAX);
   faults_ = 0;
   hard_faults_ = 0;
+  is_manifest_unread_ = false;
   is_small_ = false;
 }
 

@@ -159,6 +159,8 @@ class CrashRun {
   bool is_damaged_ = false;                // somebody changed a file
   std::optional<core::Error> not_opened_;  // why the last open() failed
   bool clock_jumped_ = false;
+  // In this life; what stands in for it may not know of deletions.
+  bool is_manifest_unread_ = false;
   uint64_t steps_ = 0;
   std::optional<std::string> broken_;
   std::vector<std::string> trace_;

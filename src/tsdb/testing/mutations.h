@@ -51,6 +51,7 @@ inline constexpr Mutation kMutations[] = {
     {"snapshot-no-checksum", "src/tsdb/series_snapshot.cc", "damaged labels are believed"},
     {"snapshot-no-sync-blocks-dir", "src/tsdb/engine_snapshot.cc", "blocks of a copy vanish"},
     {"snapshot-no-sync-dir", "src/tsdb/engine_snapshot.cc", "a copy vanishes"},
+    {"unread-is-damage", "src/tsdb/read_again.h", "what the disk refuses to read counts as lost"},
     // Replay
     {"replay-ignores-closed", "src/tsdb/head_replay.cc", "replay takes what blocks hold"},
     {"replay-ignores-position", "src/tsdb/head_replay.cc", "late samples are not replayed"},
