@@ -82,7 +82,8 @@ Result<void> EmbeddedLog::commit(std::unique_lock<std::mutex>& lock) {
     log_write_failures().add();
     core::log_error("log", broken_ ? "writes stop until the next start" : "no space to write to",
                     {{"dir", options_.dir}, {"error", written.error().message}});
-    (broken_ ? failed_ : stalled_) = written.error();
+    const bool is_for_good = broken_ && !PETREL_MUTATED("log-goes-on-after-failure");
+    (is_for_good ? failed_ : stalled_) = written.error();
     retry_at_ns_ = clock_.monotonic_ns() + kLogRetryNs;
   }
   changed_.notify_all();

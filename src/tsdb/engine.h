@@ -80,7 +80,8 @@ struct EngineStats {
   uint64_t series = 0;
   uint64_t label_pairs = 0;
   uint64_t chunks = 0;
-  int64_t min_time_ms = 0;  // of the head; both 0 when it is empty
+  uint64_t late_samples = 0;  // not in the order of time; a histogram counts as 16
+  int64_t min_time_ms = 0;    // of the head; both 0 when it is empty
   int64_t max_time_ms = 0;
   uint64_t blocks = 0;
   uint64_t quarantined_blocks = 0;

@@ -47,7 +47,9 @@ core::Gauge& running_gauge() {
 }
 
 bool is_spent(const Tombstone& tombstone, const Manifest& manifest, storage::LogPosition log_low) {
-  if (log_low < tombstone.log_before) return false;
+  if (log_low < tombstone.log_before && !PETREL_MUTATED("merge-drops-tombstones-early")) {
+    return false;
+  }
   return std::none_of(manifest.blocks.begin(), manifest.blocks.end(),
                       [&](const BlockMeta& meta) { return applies_to(tombstone, meta); });
 }
@@ -203,7 +205,8 @@ Result<bool> Engine::Impl::publish_merge(const Merge& merge, const std::shared_p
   // files.
   bool may_be_stored = false;
   if (Result<void> stored = store_manifest(std::move(next), &may_be_stored); !stored) {
-    may_be_stored ? unsure_files.push_back(block->path()) : drop_file(block->path());
+    const bool is_in_doubt = may_be_stored && !PETREL_MUTATED("merge-removes-doubtful-file");
+    is_in_doubt ? unsure_files.push_back(block->path()) : drop_file(block->path());
     return tl::unexpected(std::move(stored).context("publish a merge").error());
   }
   Blocks blocks = *merge.tenant->blocks();

@@ -8,6 +8,7 @@
 
 #include "core/log.h"
 #include "core/metrics.h"
+#include "core/mutation.h"
 #include "tsdb/block.h"
 #include "tsdb/engine_impl.h"
 
@@ -95,6 +96,11 @@ Result<void> Engine::Impl::delete_series(Tenant& tenant, const DeleteRequest& re
                                  .blocks_before = manifest.next_number,
                                  .log_before = high});
     }
+    if (PETREL_MUTATED("delete-forgets-running-merge")) {
+      uint64_t number = 0;
+      for (const BlockMeta& meta : manifest.blocks) number = std::max(number, meta.number);
+      next.tombstones.back().blocks_before = number + 1;
+    }
     Tombstones list = of_tenant(next, id);
     if (list.size() > kTombstonesMax) {
       return core::fail(ErrorCode::LimitExceeded,
@@ -107,7 +113,7 @@ Result<void> Engine::Impl::delete_series(Tenant& tenant, const DeleteRequest& re
     if (!stored) {
       // A restart may find the deletion or not. What is sent again now would be taken for a
       // duplicate of samples that may be gone then.
-      if (may_be_stored) {
+      if (may_be_stored && !PETREL_MUTATED("delete-goes-on-in-doubt")) {
         stop_writes(
             fmt::format("whether series of tenant {} are deleted is known after it only: {}", id,
                         stored.error().message),
@@ -140,7 +146,7 @@ Result<void> Engine::Impl::drop_tombstones() {
     const bool in_log = low < one.log_before && (closed == next.closed.end() ||
                                                  closed->second.before_ms < one.range.end_ms ||
                                                  closed->second.log_before < one.log_before);
-    return !in_log &&
+    return (!in_log || PETREL_MUTATED("tombstones-ignore-log")) &&
            std::none_of(next.blocks.begin(), next.blocks.end(), [&](const BlockMeta& meta) {
              return meta.tenant == one.tenant && meta.number < one.blocks_before &&
                     meta.min_time_ms < one.range.end_ms && meta.max_time_ms >= one.range.start_ms;

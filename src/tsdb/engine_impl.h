@@ -186,6 +186,7 @@ struct Engine::Impl {
   core::Result<void> build_snapshot(const std::string& dir, bool skip_head);
   core::Result<void> write_rest(const std::string& dir);
   core::Result<std::string> snapshot_name() const;
+  void remove_failed_snapshot(const std::string& dir);
   core::Result<void> remove_unfinished_snapshots();
 
   const EngineOptions options;

@@ -325,6 +325,7 @@ Result<void> Engine::Impl::publish_flushed(MaintainReport& report) {
   LogPosition needed = log.high();
   for (Tenant* tenant : all_tenants()) needed = std::min(needed, tenant->head.applied_to(log));
   const uint64_t snapshot = TRY(write_snapshot());
+  if (PETREL_MUTATED("flush-snapshot-position-late")) needed = log.high();
   // Names have to be durable before the manifest that uses them is.
   Result<void> named;
   if (!PETREL_MUTATED("flush-no-blocks-dir-sync")) named = files.sync_dir(blocks_dir());
@@ -346,6 +347,9 @@ Result<void> Engine::Impl::publish_flushed(MaintainReport& report) {
     if (forgets_position) continue;
     next.closed[one.tenant->head.tenant()] = {.before_ms = one.head.to_ms,
                                               .log_before = one.head.log_before};
+    if (PETREL_MUTATED("flush-position-late")) {
+      next.closed[one.tenant->head.tenant()].log_before = log.high();
+    }
   }
   for (const Flushed& one : flushed) next.blocks.push_back(one.meta);
   if (PETREL_MUTATED("flush-cuts-log-before-publish")) (void)log.truncate_before(needed);

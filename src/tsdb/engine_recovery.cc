@@ -2,6 +2,7 @@
 
 #include "core/log.h"
 #include "core/metrics.h"
+#include "core/mutation.h"
 #include "tsdb/block.h"
 #include "tsdb/engine_impl.h"
 #include "tsdb/give_up.h"
@@ -75,7 +76,7 @@ Result<void> Engine::Impl::load_manifest_file() {
 
 // Before the first block: blocks without a manifest mean that it was lost.
 Result<void> Engine::Impl::store_first_manifest() {
-  if (is_manifest_stored) return {};
+  if (is_manifest_stored || PETREL_MUTATED("start-no-first-manifest")) return {};
   TRY(manifest.store(files, options.data_dir));
   is_manifest_stored = true;
   return {};

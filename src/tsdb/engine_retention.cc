@@ -1,6 +1,7 @@
 // Retention: blocks that are too old, and the oldest when all take too much disk.
 
 #include "core/log.h"
+#include "core/mutation.h"
 #include "tsdb/block.h"
 #include "tsdb/engine_impl.h"
 
@@ -66,6 +67,9 @@ Result<uint32_t> Engine::Impl::delete_expired() {
   for (const Expired& one : gone) {
     std::erase_if(next.blocks,
                   [&](const BlockMeta& meta) { return meta.number == one.meta.number; });
+  }
+  if (PETREL_MUTATED("retention-removes-before-publish")) {
+    for (const Expired& one : gone) drop_file(blocks_dir() + "/" + one.meta.file_name());
   }
   TRY(store_manifest(std::move(next)).context("delete blocks past retention"));
   for (const bool by_size : {false, true}) {

@@ -149,11 +149,21 @@ Result<std::string> Engine::Impl::snapshot(bool skip_head) {
   const std::string name = TRY(snapshot_name());
   const std::string dir = snapshots_dir() + "/" + name;
   if (Result<void> built = build_snapshot(dir, skip_head); !built) {
-    (void)files.remove_all(dir);
+    remove_failed_snapshot(dir);
     return tl::unexpected(std::move(built).context("snapshot {}", dir).error());
   }
   core::log_info("tsdb", "made a snapshot", {{"dir", dir}, {"blocks", manifest.blocks.size()}});
   return name;
+}
+
+// The manifest may have its name already, and a power failure may keep it and lose the blocks.
+void Engine::Impl::remove_failed_snapshot(const std::string& dir) {
+  if (!PETREL_MUTATED("snapshot-removes-in-any-order")) {
+    const std::string path = Manifest::path_in(dir);
+    if (files.exists(path) && !files.remove(path)) return;
+    if (files.exists(dir) && !files.sync_dir(dir)) return;
+  }
+  (void)files.remove_all(dir);
 }
 
 Result<void> Engine::Impl::remove_unfinished_snapshots() {

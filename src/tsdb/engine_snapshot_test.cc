@@ -1,6 +1,7 @@
 // Snapshots: what a copy answers, and what a crash in the middle leaves.
 
 #include "core/testing/sim_file_system.h"
+#include "tsdb/manifest.h"
 #include "tsdb/testing/world.h"
 
 #include <doctest/doctest.h>
@@ -239,4 +240,30 @@ TEST_CASE("a snapshot on a full disk is refused with the reason") {
   CHECK(name.error().code == core::ErrorCode::LimitExceeded);
   CHECK(name.error().message.find("bytes are free in data, expected at least") !=
         std::string::npos);
+}
+
+TEST_CASE("of a snapshot that failed no manifest stays without its blocks") {
+  int failed = 0;
+  for (uint64_t seed = 1; seed <= 60; ++seed) {
+    World world(LogKind::Embedded, seed);
+    world.append("m", kStart, 1);
+    REQUIRE(world.engine().flush_all().has_value());
+    world.files_.fail_when({.fault = core::testing::SimFault::Io,
+                            .operation = core::testing::SimOperation::SyncDir,
+                            .path_contains = "data/snapshots/",
+                            .skip = seed % 3});
+    failed += world.engine().snapshot(true).has_value() ? 0 : 1;
+    world.crash();
+    world.open();
+    if (!world.files_.exists("data/snapshots")) continue;
+    const auto names = world.files_.list("data/snapshots");
+    REQUIRE(names.has_value());
+    for (const std::string& name : *names) {
+      CAPTURE(seed);
+      Copy copy(world, name);
+      CHECK(copy.engine->blocks("default").size() == 1);
+      CHECK(copy.engine->stats("default").quarantined_blocks == 0);
+    }
+  }
+  CHECK(failed > 20);
 }

@@ -1,6 +1,7 @@
 // Judging and applying: the way into the head.
 
 #include "core/metrics.h"
+#include "core/mutation.h"
 #include "core/time.h"
 #include "tsdb/head.h"
 
@@ -336,6 +337,9 @@ Result<std::optional<LogPosition>> Head::append(const WriteBatch& batch, int64_t
   }
   TRY(commit_piece(log));
   appended_counter().add(static_cast<double>(summary.stored - stored_before));
+  if (summary.stored == stored_before && PETREL_MUTATED("append-duplicates-no-wait")) {
+    return std::nullopt;
+  }
   return last_position_;
 }
 

@@ -1,5 +1,6 @@
 // Making room: what blocks hold is forgotten.
 
+#include "core/mutation.h"
 #include "tsdb/head.h"
 
 #include <algorithm>
@@ -174,7 +175,9 @@ storage::LogPosition Head::needed_from(const storage::Log& log, int64_t starts_u
   for (const auto& [start, position] : range_positions_) {
     if (start <= starts_until_ms) needed = std::min(needed, position);
   }
-  if (!patch_positions_.empty()) needed = std::min(needed, patch_positions_.begin()->second);
+  if (!patch_positions_.empty() && !PETREL_MUTATED("flush-cuts-patches")) {
+    needed = std::min(needed, patch_positions_.begin()->second);
+  }
   return needed;
 }
 

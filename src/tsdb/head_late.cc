@@ -9,6 +9,7 @@
 // apart by time and position alone, so that every sample of the log is in blocks, a patch or
 // of the head, and in one of them only.
 
+#include "core/mutation.h"
 #include "tsdb/head.h"
 
 #include <algorithm>
@@ -113,10 +114,9 @@ bool Head::takes_late_time(const Series& series, int64_t time_ms, int64_t newest
   if (in_memory + weight > options_.late_samples_max) {
     std::string example;
     if (summary.examples.size() < AppendSummary::kExamplesMax) {
-      example = fmt::format(
-          "{} at {}: too many late samples are in memory ({}, allowed are {})",
-          model::LabelsView(labels_of(series)).to_string(), time_ms, in_memory,
-          options_.late_samples_max);
+      example = fmt::format("{} at {}: too many late samples are in memory ({}, allowed are {})",
+                            model::LabelsView(labels_of(series)).to_string(), time_ms, in_memory,
+                            options_.late_samples_max);
     }
     summary.refuse(RefusalReason::LimitExceeded, 1, std::move(example));
     return false;
@@ -247,7 +247,7 @@ void Head::end_flush(const HeadFlush& flush) {
   // What is left of a range that was flushed in part came after the flush began, unless there
   // were samples behind the part.
   if (!range_positions_.empty() && range_positions_.begin()->first < flush.to_ms &&
-      flush.to_the_end) {
+      (flush.to_the_end || PETREL_MUTATED("flush-forgets-rest"))) {
     if (newest_ms_ < flush.to_ms) {
       range_positions_.erase(range_positions_.begin());
     } else {

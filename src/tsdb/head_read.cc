@@ -352,6 +352,7 @@ void Head::fill_stats(EngineStats& stats, size_t top) const {
     stats.series = index_.live_count();
     stats.label_pairs = index_.pair_count();
     stats.chunks = chunk_count_;
+    stats.late_samples = late_weight_;
     if (!range_positions_.empty()) {
       stats.min_time_ms = std::max(range_positions_.begin()->first, read_from_ms_.load());
       stats.max_time_ms = newest_ms_;

@@ -19,7 +19,10 @@ void Head::restore_series(uint64_t id, std::string_view labels) {
   if (!ref) ref = create_series(labels, identity, id < kOwnIdEnd ? id : next_series_id_++);
   const std::lock_guard data(data_mutex_);
   Series& series = series_.at(*ref);
-  if (id < kOwnIdEnd) series.id = std::max(series.id, id);  // of two lives the later one goes on
+  // Of two lives the later one goes on.
+  if (id < kOwnIdEnd && !PETREL_MUTATED("replay-keeps-first-id")) {
+    series.id = std::max(series.id, id);
+  }
   series.logged = true;
   by_id_.insert_or_assign(id, *ref);
 }
@@ -55,7 +58,9 @@ bool Head::replays(SeriesRef ref, int64_t time_ms, LogPosition position) {
     }
   }
   return std::none_of(deleted->begin(), deleted->end(), [&](uint32_t i) {
-    return position < deleted_[i].log_before && deleted_[i].range.contains(time_ms);
+    const bool concerns =
+        position < deleted_[i].log_before || PETREL_MUTATED("replay-deletes-later-samples");
+    return concerns && deleted_[i].range.contains(time_ms);
   });
 }
 
@@ -119,7 +124,10 @@ Head::Unknown Head::replay(LogPosition position, const LogBatch& batch) {
       const HistogramSample& given = batch.histograms[histogram];
       if (refs_[i] == kNoSeries || !replays(refs_[i], given.timestamp_ms, position)) continue;
       const SeriesExtra* extra = series_.at(refs_[i]).extra.get();
-      if (extra != nullptr && find_histogram(*extra, given.timestamp_ms) != nullptr) continue;
+      if (extra != nullptr && find_histogram(*extra, given.timestamp_ms) != nullptr &&
+          !PETREL_MUTATED("replay-keeps-duplicates")) {
+        continue;
+      }
       kept.histograms.push_back(given);
     }
     for (; exemplar < one.exemplars_end; ++exemplar) {

@@ -130,8 +130,30 @@ struct SimFileSystem::State {
   std::vector<SimFaultRule> rules;
   FaultObserver fault_observer;
   OperationObserver operation_observer;
+  struct Interrupt {
+    SimOperation operation{};
+    std::string path_contains;
+    uint64_t skip = 0;
+    std::function<void()> action;
+  };
+  std::optional<Interrupt> interrupt;
   bool suspended = false;
   bool power_lost = false;
+  bool read_only = false;
+
+  // Before the lock is taken.
+  void run_interrupt(SimOperation operation, const std::string& path) {
+    std::function<void()> action;
+    {
+      const std::lock_guard lock(mutex);
+      if (!interrupt || interrupt->operation != operation || power_lost) return;
+      if (path.find(interrupt->path_contains) == std::string::npos) return;
+      if (interrupt->skip-- > 0) return;
+      action = std::move(interrupt->action);
+      interrupt.reset();
+    }
+    action();
+  }
 
   std::shared_ptr<Inode> find(std::string_view path) const {
     std::shared_ptr<Inode> at = root;
@@ -178,6 +200,7 @@ struct SimFileSystem::State {
     for (auto rule = rules.begin(); rule != rules.end(); ++rule) {
       if (rule->operation ? *rule->operation != operation : !is_point) continue;
       if (path.find(rule->path_contains) == std::string::npos) continue;
+      if (rule->is_whole_path && path != rule->path_contains) continue;
       if (rule->skip > 0) {
         --rule->skip;
         continue;
@@ -194,6 +217,11 @@ struct SimFileSystem::State {
   Result<bool> fault_point(SimOperation operation, const std::string& path) {
     TRY(alive(path));
     const std::optional<SimFault> due = due_fault(operation, path);
+    if (read_only && !suspended && operation != SimOperation::Read) {
+      if (fault_observer) fault_observer(operation, path, SimFault::Io);
+      return fail(ErrorCode::Io, "{} {}: Read-only file system (simulated)",
+                  sim_operation_name(operation), path);
+    }
     if (!due) return false;
     if (fault_observer) fault_observer(operation, path, *due);
     if (*due == SimFault::NoSpace) return no_space(operation, path);
@@ -235,7 +263,9 @@ struct SimFileSystem::State {
   void begin_life() {
     locked.clear();
     power_lost = false;
+    read_only = false;
     suspended = false;
+    interrupt.reset();
     fault.reset();
     rules.clear();
     open_files = 0;
@@ -335,6 +365,7 @@ class SimFileSystem::SimFile final : public File {
   }
 
   Result<void> write_at(uint64_t offset, std::string_view bytes) override {
+    state_->run_interrupt(SimOperation::Write, path_);
     const std::lock_guard lock(state_->mutex);
     TRY(usable_for_writing(SimOperation::Write));
     const bool faulty = TRY(state_->fault_point(SimOperation::Write, path_));
@@ -358,6 +389,7 @@ class SimFileSystem::SimFile final : public File {
   }
 
   Result<void> sync() override {
+    state_->run_interrupt(SimOperation::Sync, path_);
     const std::lock_guard lock(state_->mutex);
     TRY(usable_for_writing(SimOperation::Sync));
     const bool faulty = TRY(state_->fault_point(SimOperation::Sync, path_));
@@ -440,6 +472,9 @@ SimFileSystem::SimFileSystem(SimOptions options) : state_(std::make_shared<State
 SimFileSystem::~SimFileSystem() = default;
 
 Result<std::unique_ptr<File>> SimFileSystem::open(const std::string& path, OpenMode mode) {
+  if (mode == OpenMode::CreateNew || mode == OpenMode::CreateOrTruncate) {
+    state_->run_interrupt(SimOperation::Create, path);
+  }
   const std::lock_guard lock(state_->mutex);
   TRY(state_->alive(path));
   std::shared_ptr<Inode> inode = state_->find(path);
@@ -661,6 +696,25 @@ void SimFileSystem::on_fault(FaultObserver observer) {
 void SimFileSystem::on_operation(OperationObserver observer) {
   const std::lock_guard lock(state_->mutex);
   state_->operation_observer = std::move(observer);
+}
+
+void SimFileSystem::interrupt(SimOperation operation, std::string path_contains, uint64_t skip,
+                              std::function<void()> action) {
+  const std::lock_guard lock(state_->mutex);
+  state_->interrupt = State::Interrupt{.operation = operation,
+                                       .path_contains = std::move(path_contains),
+                                       .skip = skip,
+                                       .action = std::move(action)};
+}
+
+void SimFileSystem::clear_interrupt() {
+  const std::lock_guard lock(state_->mutex);
+  state_->interrupt.reset();
+}
+
+void SimFileSystem::set_read_only(bool read_only) {
+  const std::lock_guard lock(state_->mutex);
+  state_->read_only = read_only;
 }
 
 void SimFileSystem::set_capacity(uint64_t bytes) {

@@ -55,6 +55,7 @@ struct SimFaultRule {
   SimFault fault = SimFault::Io;
   std::optional<SimOperation> operation;  // without one: all that change something
   std::string path_contains;
+  bool is_whole_path = false;  // `path_contains` is all of the path
   uint64_t skip = 0;
   bool lasts = false;  // goes off again and again, until clear_fault()
   uint64_t times = 1;  // in a row; without `lasts`
@@ -108,7 +109,16 @@ class SimFileSystem final : public FileSystem {
   using OperationObserver = std::function<void(SimOperation, const std::string& path)>;
   void on_operation(OperationObserver observer);
 
+  // Called once, before an operation of that kind on a file whose path contains the text, after
+  // `skip` others that did; it may use the file system. For what goes on in between.
+  void interrupt(SimOperation operation, std::string path_contains, uint64_t skip,
+                 std::function<void()> action);
+  void clear_interrupt();
+
   void set_capacity(uint64_t bytes);
+  // Everything that changes something fails and has no effect, until it is switched off or the
+  // machine starts again.
+  void set_read_only(bool read_only);
   uint64_t used_bytes() const;
   uint64_t sync_count() const;  // of files, successful
   size_t open_files() const;    // handles of this life

@@ -1,6 +1,8 @@
 // What a run demands of the engine.
 
+#include "tsdb/block.h"
 #include "tsdb/manifest.h"
+#include "tsdb/series_snapshot.h"
 #include "tsdb/testing/crash_run.h"
 
 #include <algorithm>
@@ -19,7 +21,7 @@ constexpr uint64_t kSparesMax = 2;
 
 void CrashRun::check_reading(std::string_view what, const CrashModel::Query& query,
                              const Reading& reading, const CrashModel::Moment* opened) {
-  if (is_sound()) {
+  if (is_sound() || (is_read_only_ && !is_damaged_)) {
     if (reading.error) fail(fmt::format("{}: {}", what, *reading.error));
     if (!reading.warnings.empty()) fail(fmt::format("{}: {}", what, reading.warnings.front()));
   } else if (reading.error || !reading.warnings.empty()) {
@@ -124,6 +126,7 @@ void CrashRun::check_left_overs() {
   if (manifest->snapshot_number != 0) {
     known.insert(fmt::format("data/series_snapshot-{:010}", manifest->snapshot_number));
   }
+  std::set<std::string> copies;
   uint64_t spares = 0;
   uint64_t older_snapshots = 0;
   for (const std::string& path : files_.all_files()) {
@@ -141,9 +144,56 @@ void CrashRun::check_left_overs() {
     const size_t name_end = path.find('/', std::string_view("data/snapshots/").size());
     const bool is_copy = path.starts_with("data/snapshots/") && name_end != std::string::npos &&
                          files_.exists(Manifest::path_in(path.substr(0, name_end)));
-    if (is_copy) continue;
+    if (is_copy) {
+      copies.insert(path.substr(0, name_end));
+      continue;
+    }
     return fail("a left-over file after a start: " + path);
   }
+  if (!log_->damage().empty()) {
+    return fail("damage of the log without a fault of the disk: " + log_->damage().front().what);
+  }
+  check_files("data");
+  for (const std::string& dir : copies) check_files(dir);
+}
+
+// A crash damages nothing: what a manifest names is there and whole.
+void CrashRun::check_files(const std::string& dir) {
+  files_.suspend_faults(true);  // this is not the engine
+  const auto damage = [&]() -> std::string {
+    const Result<Manifest> manifest = Manifest::load(files_, dir);
+    if (!manifest) return "the manifest cannot be read: " + manifest.error().message;
+    if (!manifest->incomplete.empty()) return manifest->incomplete.front().text;
+    BlockCache cache(0);
+    for (const BlockMeta& meta : manifest->blocks) {
+      const auto block = Block::open(files_, dir + "/blocks/" + meta.file_name(), meta, cache);
+      if (const auto index = block->index(); !index) return index.error().message;
+    }
+    if (manifest->snapshot_number == 0) return {};
+    const std::string path = dir + "/" + series_snapshot_name(manifest->snapshot_number);
+    const auto file = files_.open(path, core::OpenMode::Read);
+    if (!file) return file.error().message;
+    const SeriesSnapshotVisitor visitor{
+        .series = [](std::string_view, uint64_t, std::string_view) {},
+        .metadata = [](std::string_view, const model::Metadata&) {},
+        .exemplar = [](std::string_view, std::string_view, const model::Exemplar&) {}};
+    const auto found = read_series_snapshot(**file, visitor);
+    if (!found) return path + ": " + found.error().message;
+    return found->empty() ? std::string() : path + ": " + found->front().what;
+  }();
+  files_.suspend_faults(false);
+  if (!damage.empty()) fail("damage without a fault of the disk: " + damage);
+}
+
+// What is in the window and not ahead of the clock is taken.
+void CrashRun::check_refusal(const Item& item, const std::string& tenant,
+                             const std::string& refusal) {
+  if (!is_sound() || item.time_ms > clock_.now_ms() + engine_options_.ahead_max_ms) return;
+  const int64_t ahead_ms = clock_.now_ms() + engine_options_.ahead_max_ms;
+  const int64_t from_ms = std::min(newest_ms_.value_or(item.time_ms), ahead_ms) -
+                          engine_options_.out_of_order_window_ms;
+  if (item.time_ms < from_ms) return;
+  fail(fmt::format("refused, but in the window of tenant {}: {}", tenant, refusal));
 }
 
 // One of the log, one per block.

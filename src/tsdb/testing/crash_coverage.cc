@@ -21,6 +21,7 @@ struct Place {
   SimOperation operation;
   FileKind kind;
   std::string_view path_contains;
+  bool is_whole_path = false;
 };
 
 // Each of them has to be met with every fault that can happen there.
@@ -37,6 +38,10 @@ constexpr Place kPlaces[] = {
     {SimOperation::Rename, FileKind::LogSpare, "spare-"},
     {SimOperation::Remove, FileKind::LogSegment, "wal/"},
     {SimOperation::SyncDir, FileKind::LogFolder, "wal"},
+    {SimOperation::Create, FileKind::LogBounds, "wal.bounds"},
+    {SimOperation::Write, FileKind::LogBounds, "wal.bounds"},
+    {SimOperation::Sync, FileKind::LogBounds, "wal.bounds"},
+    {SimOperation::Rename, FileKind::LogBounds, "wal.bounds"},
     {SimOperation::Create, FileKind::Block, ".block"},
     {SimOperation::Write, FileKind::Block, ".block"},
     {SimOperation::Sync, FileKind::Block, ".block"},
@@ -46,7 +51,7 @@ constexpr Place kPlaces[] = {
     {SimOperation::Write, FileKind::Manifest, "manifest"},
     {SimOperation::Sync, FileKind::Manifest, "manifest"},
     {SimOperation::Rename, FileKind::Manifest, "manifest"},
-    {SimOperation::SyncDir, FileKind::DataFolder, "data"},
+    {SimOperation::SyncDir, FileKind::DataFolder, "data", true},
     {SimOperation::Create, FileKind::SeriesSnapshot, "series_snapshot"},
     {SimOperation::Write, FileKind::SeriesSnapshot, "series_snapshot"},
     {SimOperation::Sync, FileKind::SeriesSnapshot, "series_snapshot"},
@@ -70,8 +75,8 @@ constexpr Place kPlaces[] = {
 
 std::string_view file_kind_name(FileKind kind) {
   static constexpr std::string_view kNames[] = {
-      "log segment", "log spare",       "log folder",  "block", "blocks folder",
-      "manifest",    "series snapshot", "data folder", "copy",  "other"};
+      "log segment", "log spare",       "log folder",  "log bounds", "block", "blocks folder",
+      "manifest",    "series snapshot", "data folder", "copy",       "other"};
   return kNames[static_cast<size_t>(kind)];
 }
 
@@ -88,6 +93,7 @@ FileKind file_kind_of(SimOperation operation, std::string_view path) {
   if (name == "wal") return FileKind::LogFolder;
   if (name == "blocks") return FileKind::BlocksFolder;
   if (path == "data") return FileKind::DataFolder;
+  if (contains("wal.bounds")) return FileKind::LogBounds;
   if (contains("wal/")) {
     return name.starts_with("spare-") || name.ends_with(".tmp") ? FileKind::LogSpare
                                                                 : FileKind::LogSegment;
@@ -154,6 +160,7 @@ SimFaultRule random_fault(core::Rng& rng) {
   const Place& place = kPlaces[rng.below(std::size(kPlaces))];
   SimFaultRule rule{.operation = place.operation,
                     .path_contains = std::string(place.path_contains),
+                    .is_whole_path = place.is_whole_path,
                     .skip = rng.below(4)};
   do {
     rule.fault = static_cast<SimFault>(rng.below(core::testing::kSimFaultCount));

@@ -18,6 +18,7 @@ enum class FileKind : uint8_t {
   LogSegment,
   LogSpare,  // spare and next segments
   LogFolder,
+  LogBounds,
   Block,
   BlocksFolder,
   Manifest,
@@ -26,7 +27,7 @@ enum class FileKind : uint8_t {
   Copy,  // all files and folders of snapshots
   Other,
 };
-inline constexpr size_t kFileKindCount = 10;
+inline constexpr size_t kFileKindCount = 11;
 std::string_view file_kind_name(FileKind kind);
 FileKind file_kind_of(core::testing::SimOperation operation, std::string_view path);
 

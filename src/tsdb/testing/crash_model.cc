@@ -129,7 +129,7 @@ void CrashModel::refuse(uint32_t series, SampleKind kind, int64_t time_ms, uint6
 
 bool CrashModel::was_sent(uint32_t series, SampleKind kind, int64_t time_ms) const {
   const auto& samples = series_[series].samples[static_cast<size_t>(kind)];
-  return samples.contains(time_ms);
+  return samples.contains(time_ms) || gone_.contains({series, static_cast<size_t>(kind), time_ms});
 }
 
 std::optional<int64_t> CrashModel::newest_ms(const std::string& tenant) const {
@@ -185,8 +185,57 @@ void CrashModel::erase(const std::string& tenant, const std::vector<model::Match
   if (!certain) uncertain_.push_back(std::move(uncertain));
 }
 
+uint64_t CrashModel::carried_weight(const std::string& tenant, int64_t from_ms) const {
+  uint64_t weight = 0;
+  for (const ModelSeries& series : series_) {
+    if (series.tenant != tenant) continue;
+    for (size_t kind = 0; kind < 2; ++kind) {
+      const auto& samples = series.samples[kind];
+      const auto count = std::distance(samples.lower_bound(from_ms), samples.end());
+      // The newest one is none.
+      if (count > 1) weight += static_cast<uint64_t>(count - 1) * (kind == 0 ? 1 : 16);
+    }
+  }
+  return weight;
+}
+
+void CrashModel::may_be_gone(const std::string& tenant, model::TimeRange range) {
+  for (ModelSeries& series : series_) {
+    if (series.tenant != tenant) continue;
+    for (auto& samples : series.samples) {
+      const auto end = samples.lower_bound(range.end_ms);
+      for (auto sample = samples.lower_bound(range.start_ms); sample != end; ++sample) {
+        for (Version& one : sample->second.versions) one.acknowledged = false;
+        sample->second.changed = ++step_;
+      }
+    }
+  }
+}
+
+void CrashModel::forget_gone(const std::string& tenant, const Reading& reading) {
+  std::unordered_map<std::string, const Reading::Series*> read;
+  for (const Reading::Series& one : reading.series) read[one.labels.bytes()] = &one;
+  for (uint32_t i = 0; i < series_.size(); ++i) {
+    ModelSeries& series = series_[i];
+    if (series.tenant != tenant) continue;
+    const auto found = read.find(series.labels.bytes());
+    for (size_t kind = 0; kind < 2; ++kind) {
+      std::set<int64_t> times;
+      if (found != read.end()) {
+        for (const auto& [time_ms, bits] : found->second->samples[kind]) times.insert(time_ms);
+      }
+      std::erase_if(series.samples[kind], [&](const auto& one) {
+        const bool may_be_gone =
+            !one.second.has_acknowledged() || is_past_retention(tenant, one.first);
+        if (!may_be_gone || times.contains(one.first)) return false;
+        gone_.emplace(i, kind, one.first);
+        return true;
+      });
+    }
+  }
+}
+
 bool CrashModel::is_past_retention(const std::string& tenant, int64_t time_ms) const {
-  if (retention_.by_size) return true;
   if (retention_.time_ms == 0) return false;
   const std::optional<int64_t> newest = newest_ms(tenant);
   return newest && time_ms < *newest - retention_.time_ms;
@@ -236,6 +285,7 @@ std::optional<std::string> CrashModel::compare(const Moment& now, const Moment* 
           const ModelSample* const older =
               then == nullptr ? nullptr : sample_at(*then, i, at, time_ms);
           if (newer == nullptr && older == nullptr) {
+            if (then != nullptr && gone_.contains({i, at, time_ms})) continue;
             return "never sent, or deleted: " + describe(series, kind, time_ms);
           }
           // Where retention or damage takes the first value a later one may show.

@@ -19,8 +19,10 @@
 #include <limits>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <unordered_map>
 #include <vector>
 
@@ -78,7 +80,6 @@ class CrashModel {
  public:
   struct Retention {
     int64_t time_ms = 0;  // 0: for ever
-    bool by_size = false;
   };
   struct Query {
     std::string tenant;
@@ -116,6 +117,15 @@ class CrashModel {
   // `certain`: it was acknowledged; otherwise all of it happened, or nothing.
   void erase(const std::string& tenant, const std::vector<model::Matchers>& selectors,
              model::TimeRange range, bool certain);
+
+  // What samples from that time on may count as late samples once they were appended to the log
+  // again, for which their order may change.
+  uint64_t carried_weight(const std::string& tenant, int64_t from_ms) const;
+  // Retention by size took blocks of that range.
+  void may_be_gone(const std::string& tenant, model::TimeRange range);
+  // `reading`: of everything of the tenant, on a sound disk. What retention took and it does not
+  // show stays away.
+  void forget_gone(const std::string& tenant, const Reading& reading);
 
   Moment moment() const { return series_; }
 
@@ -167,6 +177,8 @@ class CrashModel {
   std::map<std::string, int64_t> newest_ms_;             // by tenant
   std::map<MetadataKey, std::vector<MetadataVersion>> metadata_;
   std::vector<UncertainErase> uncertain_;
+  // What retention took: the head and reads that are held open may know it for a while.
+  std::set<std::tuple<uint32_t, size_t, int64_t>> gone_;
   uint64_t step_ = 0;
   uint64_t acknowledged_ = 0;
 };

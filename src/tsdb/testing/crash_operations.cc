@@ -139,7 +139,10 @@ CrashRun::Item CrashRun::make_item(const std::string& tenant) {
     return static_cast<int64_t>(rng_.below(static_cast<uint64_t>(bound)));
   };
   uint64_t number = rng_.below(series_count_);
-  if (one_in(12)) number = 100 + rng_.below(100);  // a series that comes and goes
+  if (one_in(10)) {  // one that comes and goes
+    if (one_in(3)) ++visitor_;
+    number = visitor_;
+  }
   Item item;
   item.series = model_.series_of(tenant, labels_of(tenant, number));
   item.kind = number % 5 == 4 ? SampleKind::Histogram : SampleKind::Float;
@@ -274,6 +277,7 @@ void CrashRun::send(const Request& request) {
             item.bits, item.kind == SampleKind::Histogram ? " (histogram)" : "");
     }
   }
+  newest_ms_ = model_.newest_ms(request.tenant);
   judge(request, engine_->append(batch));
 }
 
@@ -307,7 +311,13 @@ void CrashRun::judge(const Request& request, const Result<AppendSummary>& result
     }
     return nullptr;
   };
+  // What the head still knows as stored, retention by size may have taken with its block.
+  const bool may_be_gone = engine_options_.retention_bytes != 0 && summary.duplicates != 0;
   for (const Item& item : request.items) {
+    if (may_be_gone) {
+      model_.may_have_stored(request.tenant, item.time_ms);
+      continue;
+    }
     if (summary.refused_total() == 0) {
       model_.acknowledge(item.series, item.kind, item.time_ms, item.bits);
       continue;
@@ -320,6 +330,7 @@ void CrashRun::judge(const Request& request, const Result<AppendSummary>& result
       if (conflicts && !model_.was_sent(item.series, item.kind, item.time_ms)) {
         fail("refused as another value where there was none: " + *refusal);
       }
+      if (!conflicts) check_refusal(item, request.tenant, *refusal);
     } else if (names_all) {
       model_.acknowledge(item.series, item.kind, item.time_ms, item.bits);
     } else {
@@ -362,6 +373,7 @@ void CrashRun::delete_series() {
   request.selectors.push_back(random_matchers());
   if (one_in(4)) request.selectors.push_back(random_matchers());
   request.range = random_range();
+  tried_deletion_ = true;
   const Result<void> done = engine_->delete_series(request);
   if (options_.trace) {
     std::string text;
@@ -382,8 +394,10 @@ void CrashRun::delete_series() {
 }
 
 void CrashRun::snapshot() {
-  const bool has_head = !one_in(4);
+  const bool has_head = one_in(2);
+  const BlocksByTenant before = blocks_now();
   const Result<std::string> name = engine_->snapshot(!has_head);
+  if (has_head) note_retention(before, std::nullopt);
   if (!name && name.error().code == core::ErrorCode::Unsupported) return;
   trace("copy {}: {}", has_head ? "with the head" : "of the blocks",
         name ? *name : name.error().message);
@@ -468,7 +482,7 @@ void CrashRun::lift_capacity() {
   if (!is_small_) return;
   files_.set_capacity(UINT64_MAX);
   clock_.advance_ms(10'000);
-  const Result<MaintainReport> maintained = engine_->maintain();
+  const Result<MaintainReport> maintained = maintain("maintain", false);
   clock_.advance_ms(10'000);
   if (hard_faults_ > 0) return;
   trace("the disk has space again");

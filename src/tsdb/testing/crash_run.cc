@@ -50,6 +50,7 @@ CrashRun::CrashRun(const CrashOptions& options, CrashCoverage& coverage)
     ++faults_;
     if (!is_small_ || fault != SimFault::NoSpace) ++hard_faults_;
     is_manifest_unread_ |= operation == SimOperation::Read && path.starts_with("data/manifest");
+    is_in_doubt_ |= operation == SimOperation::SyncDir && path == "data";
     trace("     ! {} at {} of {}", sim_fault_name(fault), sim_operation_name(operation), path);
   });
   engine_options_.data_dir = "data";
@@ -59,10 +60,14 @@ CrashRun::CrashRun(const CrashOptions& options, CrashCoverage& coverage)
       pick(rng_, {10 * kMinute, kHour, kHour, 6 * kHour, 30 * kHour});
   engine_options_.retention_ms = pick(rng_, {int64_t{0}, int64_t{0}, 7 * kHour, 30 * kHour});
   engine_options_.block_index_cache_bytes = pick(rng_, {size_t{1}, size_t{4096}, size_t{1} << 20U});
+  engine_options_.retention_bytes =
+      pick(rng_, {uint64_t{0}, uint64_t{0}, uint64_t{0}, uint64_t{0}, uint64_t{0},
+                  uint64_t{8} << 10U, uint64_t{32} << 10U});
   model_.set_retention({.time_ms = engine_options_.retention_ms});
   log_options_.dir = "data/wal";
   log_options_.segment_bytes = 512ULL << rng_.below(6);
   log_options_.pending_bytes_max = 512ULL << rng_.below(8);
+  log_lags_ = one_in(3);
   series_count_ = 2 + rng_.below(14);
   is_dense_ = one_in(4);
   if (is_dense_) series_count_ = 1 + rng_.below(3);
@@ -72,7 +77,7 @@ CrashRun::CrashRun(const CrashOptions& options, CrashCoverage& coverage)
       {Step::Append, 48},        {Step::Resend, 6}, {Step::Maintain, 8},  {Step::FlushAll, 3},
       {Step::Compact, 5},        {Step::Delete, 4}, {Step::Read, 5},      {Step::OpenRead, 2},
       {Step::FinishRead, 2},     {Step::Labels, 2}, {Step::ClockJump, 1}, {Step::Future, 1},
-      {Step::Capacity, 1},       {Step::Reopen, 1}, {Step::Fault, 2},     {Step::Snapshot, 1},
+      {Step::Capacity, 1},       {Step::Reopen, 1}, {Step::Fault, 2},     {Step::Snapshot, 2},
       {Step::CleanTombstones, 2}};
   for (const auto& [step, weight] : kUsual) {
     static constexpr uint64_t kFactors[] = {0, 1, 2, 2, 4};
@@ -106,6 +111,7 @@ CrashOutcome CrashRun::run() {
 void CrashRun::close() {
   held_.clear();
   engine_.reset();
+  lagging_log_.reset();
   log_.reset();
 }
 
@@ -118,15 +124,18 @@ bool CrashRun::open() {
   if (!log) {
     not_opened_ = log.error();
     trace("the log does not open: {}", log.error().message);
-    if (is_sound()) fail("the log does not open: " + log.error().message);
+    if (is_sound() || (is_read_only_ && !is_damaged_))
+      fail("the log does not open: " + log.error().message);
     return false;
   }
   log_ = std::move(*log);
-  auto engine = Engine::open(engine_options_, {files_, clock_, engine_rng_, *log_});
+  lagging_log_ = std::make_unique<LaggingLog>(*log_, rng_, log_lags_);
+  auto engine = Engine::open(engine_options_, {files_, clock_, engine_rng_, *lagging_log_});
   if (!engine) {
     not_opened_ = engine.error();
     trace("does not open: {}", engine.error().message);
-    if (is_sound()) fail("does not open: " + engine.error().message);
+    if (is_sound() || (is_read_only_ && !is_damaged_))
+      fail("does not open: " + engine.error().message);
     close();
     return false;
   }
@@ -150,8 +159,25 @@ void CrashRun::live(int life) {
   hard_faults_ = 0;
   is_manifest_unread_ = false;
   is_small_ = false;
+  is_read_only_ = false;
+  is_in_doubt_ = false;
   const bool has_early_fault = one_in(4);
-  if (has_early_fault) arm_fault();
+  // There is something to be read.
+  const bool is_read_only =
+      life > 0 && files_.exists("data/wal") && files_.exists("data/blocks") && one_in(24);
+  if (is_read_only) {
+    make_read_only();
+  } else if (was_left_in_doubt_ && one_in(2)) {
+    make_full();
+  } else if (one_in(24)) {
+    trace("no manifest can be stored");
+    files_.fail_when({.fault = SimFault::Io,
+                      .operation = SimOperation::Create,
+                      .path_contains = "data/manifest.tmp",
+                      .lasts = true});
+  } else if (has_early_fault) {
+    arm_fault();
+  }
   if (!open()) {
     coverage_.count("lives that did not begin, under a fault");
     return;
@@ -159,17 +185,63 @@ void CrashRun::live(int life) {
   if (is_sound()) {
     check_everything(true);
     if (!is_broken() && one_in(2)) check_open_files();
+  } else if (is_read_only_ && !is_broken()) {
+    check_everything(false);
   }
-  if (!has_early_fault && !one_in(5)) arm_fault();
-  const uint64_t steps = 10 + rng_.below(60);
+  if (!has_early_fault && !is_read_only_ && !is_small_ && !one_in(5)) arm_fault();
+  const bool is_short = one_in(was_left_in_doubt_ ? 2 : 8);
+  const uint64_t steps = is_short ? rng_.below(4) : 10 + rng_.below(60);
   for (uint64_t i = 0; i < steps && !is_broken() && engine_ != nullptr; ++i) {
     do_step();
     // Nobody sees what a program does without power.
     if (!files_.has_power()) break;
+    // What a fault left in doubt shows when the end comes soon.
+    if (hard_faults_ > 0 && !is_read_only_ && one_in(8)) break;
   }
 }
 
+// Too full for a segment of the log.
+void CrashRun::make_full() {
+  trace("the disk is full");
+  is_small_ = true;
+  files_.set_capacity(files_.used_bytes() + rng_.below(512));
+}
+
+// What is renamed and not yet synced is the moment that leaves most in doubt.
+void CrashRun::fail_within(Step step) {
+  if (!is_sound()) return;
+  if (step == Step::Append) {
+    if (!one_in(300)) return;
+    return files_.fail_when(
+        {.fault = SimFault::Io, .operation = SimOperation::Sync, .path_contains = ".log"});
+  }
+  const bool is_copy = step == Step::Snapshot;
+  if (!one_in(is_copy ? 2 : 8)) return;
+  const SimFault fault = one_in(3) ? SimFault::Io : SimFault::PowerLoss;
+  if (one_in(2)) {
+    files_.fail_at(files_.fault_points() + rng_.below(24), fault);
+    return;
+  }
+  files_.fail_when({.fault = fault,
+                    .operation = SimOperation::SyncDir,
+                    .path_contains = is_copy ? "data/snapshots/" : "data",
+                    .is_whole_path = !is_copy,
+                    .skip = is_copy ? rng_.below(4) : 0});
+}
+
+// A file system that an error has made read-only, or one that was mounted so.
+void CrashRun::make_read_only() {
+  trace("the disk takes no writes any more");
+  coverage_.count("disks made read-only");
+  is_read_only_ = true;
+  files_.clear_fault();
+  files_.set_read_only(true);
+}
+
 void CrashRun::arm_fault() {
+  if (one_in(24) && files_.exists("data/wal") && files_.exists("data/blocks")) {
+    return make_read_only();
+  }
   switch (rng_.below(6)) {
     case 0:
     case 1:
@@ -207,11 +279,13 @@ void CrashRun::end_life() {
   }
   held_.clear();
   close();
-  if (one_in(3)) {
+  if (one_in(is_in_doubt_ ? 2 : 3)) {
     trace("{}", is_clean ? "closed" : "killed");
+    was_left_in_doubt_ = is_in_doubt_;
     coverage_.count(is_clean ? "lives closed" : "lives killed");
     files_.kill();
   } else {
+    was_left_in_doubt_ = false;
     trace("{}", is_clean ? "closed, then the power fails" : "the power fails");
     coverage_.count("power losses");
     files_.crash();
@@ -221,6 +295,7 @@ void CrashRun::end_life() {
   hard_faults_ = 0;
   is_manifest_unread_ = false;
   is_small_ = false;
+  is_read_only_ = false;
 }
 
 void CrashRun::do_step() {
@@ -230,7 +305,13 @@ void CrashRun::do_step() {
   uint64_t at = rng_.below(total);
   size_t chosen = 0;
   while (at >= weights_[chosen]) at -= weights_[chosen++];
-  switch (static_cast<Step>(chosen)) {
+  const auto step = static_cast<Step>(chosen);
+  if (step == Step::Maintain || step == Step::FlushAll || step == Step::Compact ||
+      step == Step::Append || step == Step::CleanTombstones || step == Step::Delete ||
+      step == Step::Snapshot) {
+    fail_within(step);
+  }
+  switch (step) {
     case Step::Append:
       append();
       break;
@@ -238,15 +319,19 @@ void CrashRun::do_step() {
       resend();
       break;
     case Step::Maintain:
-      note("maintain", engine_->maintain());
+      arm_interrupt(Within::Flush);
+      (void)maintain("maintain", false);
       break;
     case Step::FlushAll:
-      note("flush all", engine_->flush_all());
+      arm_interrupt(Within::Flush);
+      (void)maintain("flush all", true);
       break;
     case Step::Compact:
+      arm_interrupt(Within::Merge);
       note("compact", engine_->compact(1 + static_cast<uint32_t>(rng_.below(4))));
       break;
     case Step::CleanTombstones:
+      arm_interrupt(Within::Merge);
       note("clean tombstones", engine_->clean_tombstones());
       break;
     case Step::Delete:
@@ -278,20 +363,41 @@ void CrashRun::do_step() {
       lift_capacity();
       break;
     case Step::Reopen:
-      trace("closes and opens again");
-      close();
-      if (open() && is_sound()) check_everything(true);
+      reopen();
       break;
     case Step::Fault:
-      if (faults_ == 0 && !is_small_) arm_fault();
+      if (faults_ == 0 && !is_small_ && !is_read_only_) arm_fault();
       break;
     case Step::kCount:
       break;
   }
+  files_.clear_interrupt();
   if (is_dense_ && !one_in(10)) {
     clock_.advance_ms(static_cast<int64_t>(rng_.below(40)) * 1000);
   } else {
     clock_.advance_ms(static_cast<int64_t>(rng_.below(20)) * kMinute);
+  }
+}
+
+// What is replayed takes no more memory than what was there before.
+void CrashRun::reopen() {
+  trace("closes and opens again");
+  std::map<std::string, uint64_t> late;
+  for (const model::TenantId& tenant : engine_->tenants()) {
+    late[tenant] = engine_->stats(tenant).late_samples;
+  }
+  close();
+  if (!open() || !is_sound()) return;
+  check_everything(true);
+  // Deletions change what is late.
+  if (clock_jumped_ || tried_deletion_ || is_broken()) return;
+  for (const auto& [tenant, before] : late) {
+    const uint64_t now = engine_->stats(tenant).late_samples;
+    const uint64_t added = model_.carried_weight(tenant, clock_.now_ms() + 30 * 24 * kHour);
+    if (now > before + added) {
+      fail(fmt::format("{} late samples of tenant {} in memory, before the restart {}", now, tenant,
+                       before));
+    }
   }
 }
 

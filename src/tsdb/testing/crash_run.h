@@ -6,8 +6,10 @@
 #include "core/testing/sim_file_system.h"
 #include "tsdb/embedded_log.h"
 #include "tsdb/engine.h"
+#include "tsdb/manifest.h"
 #include "tsdb/testing/crash_model.h"
 #include "tsdb/testing/crash_simulator.h"
+#include "tsdb/testing/lagging_log.h"
 
 #include <array>
 #include <deque>
@@ -71,13 +73,20 @@ class CrashRun {
     bool has_head = true;
   };
 
+  using BlocksByTenant = std::map<std::string, std::vector<BlockMeta>>;
+  enum class Within { Flush, Merge };
+
   // crash_run.cc: lives.
   void live(int life);
   bool open();
   void close();
   void end_life();
   void do_step();
+  void reopen();
   void arm_fault();
+  void make_read_only();
+  void make_full();
+  void fail_within(Step step);
   void final_damage();
   std::string file_to_damage();
   std::string damage_before_last_mark();
@@ -101,10 +110,19 @@ class CrashRun {
   template <typename Report>
   void note(std::string_view what, const core::Result<Report>& result);
 
+  // crash_meanwhile.cc
+  void arm_interrupt(Within within);
+  void meanwhile(Within within);
+  BlocksByTenant blocks_now() const;
+  core::Result<MaintainReport> maintain(std::string_view what, bool everything);
+  void note_retention(const BlocksByTenant& before, std::optional<uint64_t> deleted);
+
   // crash_checks.cc
   void check_everything(bool settles);
   void check_labels(const CrashModel::Query& query);
   void check_left_overs();
+  void check_files(const std::string& dir);
+  void check_refusal(const Item& item, const std::string& tenant, const std::string& refusal);
   void check_open_files();
   void check_copy(const Copy& copy);
   void check_reading(std::string_view what, const CrashModel::Query& query, const Reading& reading,
@@ -117,7 +135,7 @@ class CrashRun {
   bool one_in(uint64_t n) { return rng_.below(n) == 0; }
 
   // No fault was met in this life, and none could have been.
-  bool is_sound() const { return faults_ == 0 && !is_small_ && !is_damaged_; }
+  bool is_sound() const { return faults_ == 0 && !is_small_ && !is_read_only_ && !is_damaged_; }
   bool is_broken() const { return broken_.has_value(); }
   void fail(std::string what);
   template <typename... Args>
@@ -139,7 +157,10 @@ class CrashRun {
   uint64_t series_count_ = 0;
   bool is_dense_ = false;  // few series with many samples each
 
+  bool log_lags_ = false;
+
   std::unique_ptr<EmbeddedLog> log_;
+  std::unique_ptr<LaggingLog> lagging_log_;
   std::unique_ptr<Engine> engine_;
   std::vector<HeldRead> held_;
   std::map<uint32_t, storage::SeriesNote> notes_;  // of this engine
@@ -151,16 +172,22 @@ class CrashRun {
   std::optional<DeleteRequest> deleted_;
   std::map<uint32_t, int64_t> exemplar_times_;
   std::map<uint32_t, int64_t> last_times_;
-  uint64_t next_number_ = 1;  // of exemplars, new series and metadata
+  uint64_t next_number_ = 1;          // of exemplars, new series and metadata
+  uint64_t visitor_ = 100;            // number of the newest series that does not stay
+  std::optional<int64_t> newest_ms_;  // of the tenant, before the request that runs
 
   uint64_t faults_ = 0;                    // in this life
   uint64_t hard_faults_ = 0;               // of them, those that are not want of space
   bool is_small_ = false;                  // the disk was of limited size in this life
+  bool is_read_only_ = false;              // the disk, since some moment of this life
   bool is_damaged_ = false;                // somebody changed a file
   std::optional<core::Error> not_opened_;  // why the last open() failed
   bool clock_jumped_ = false;
   // In this life; what stands in for it may not know of deletions.
   bool is_manifest_unread_ = false;
+  bool tried_deletion_ = false;
+  bool is_in_doubt_ = false;        // the data folder was not synced in this life
+  bool was_left_in_doubt_ = false;  // and the life before ended with a kill
   uint64_t steps_ = 0;
   std::optional<std::string> broken_;
   std::vector<std::string> trace_;

@@ -4,7 +4,7 @@
 // few lives; in each of them random operations (appends of every kind, flushes, merges,
 // deletions, copies, reads, jumps of the clock) meet a random fault and end in a clean
 // close, a kill or a loss of power. A model (crash_model.h) says what may be read and what
-// has to be. How to use it: docs/decisions/0008-crash-simulation.md.
+// has to be. How to use it: docs/decisions/0009-crash-simulation.md.
 
 #pragma once
 
