@@ -49,7 +49,9 @@ size_t drop_histograms(SeriesBatch& batch, size_t begin, Predicate is_unwanted) 
 }  // namespace
 
 bool applies_to(const Tombstone& tombstone, const BlockMeta& meta) {
-  return tombstone.tenant == meta.tenant && meta.number < tombstone.blocks_before &&
+  const bool is_earlier =
+      meta.number < tombstone.blocks_before || PETREL_MUTATED("tombstone-hits-later-blocks");
+  return tombstone.tenant == meta.tenant && is_earlier &&
          tombstone.range.start_ms <= meta.max_time_ms && tombstone.range.end_ms > meta.min_time_ms;
 }
 

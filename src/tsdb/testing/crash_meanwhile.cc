@@ -32,6 +32,10 @@ void CrashRun::meanwhile(Within within) {
   coverage_.count(within == Within::Flush ? "steps within a flush" : "steps within a merge");
   const uint64_t count = 1 + rng_.below(3);
   for (uint64_t i = 0; i < count && files_.has_power() && !is_broken(); ++i) {
+    if (within == Within::Flush && one_in(3)) {
+      describe();
+      continue;
+    }
     switch (rng_.below(within == Within::Flush ? 3 : 8)) {
       case 0:
         append();

@@ -238,6 +238,21 @@ void CrashRun::append() {
   if (sent_.size() > kResendsMax) sent_.pop_front();
 }
 
+// A request without samples, of up to a few segments of the log.
+void CrashRun::describe() {
+  Request request;
+  request.tenant = random_tenant();
+  const uint64_t count = 1 + rng_.below(4);
+  for (uint64_t i = 0; i < count; ++i) {
+    request.metadata.push_back(
+        {.metric = fmt::format("described_{}", rng_.below(4)),
+         .type = model::MetricType::Gauge,
+         .unit = "",
+         .help = fmt::format("{:0{}}", next_number_++, 1 + rng_.below(400))});
+  }
+  send(request);
+}
+
 void CrashRun::resend() {
   if (sent_.empty()) return append();
   send(Request(sent_[rng_.below(sent_.size())]));
@@ -404,6 +419,7 @@ void CrashRun::snapshot() {
   coverage_.count(name ? "copies" : "copies failed");
   if (!name) {
     if (is_sound()) fail("a copy failed without a fault: " + name.error().message);
+    copy_failed_ = true;
     return;
   }
   copies_.push_back({.name = *name, .moment = model_.moment(), .has_head = has_head});

@@ -161,6 +161,7 @@ void CrashRun::live(int life) {
   is_small_ = false;
   is_read_only_ = false;
   is_in_doubt_ = false;
+  copy_failed_ = false;
   const bool has_early_fault = one_in(4);
   // There is something to be read.
   const bool is_read_only =
@@ -196,7 +197,7 @@ void CrashRun::live(int life) {
     // Nobody sees what a program does without power.
     if (!files_.has_power()) break;
     // What a fault left in doubt shows when the end comes soon.
-    if (hard_faults_ > 0 && !is_read_only_ && one_in(8)) break;
+    if (hard_faults_ > 0 && !is_read_only_ && one_in(copy_failed_ ? 2 : 8)) break;
   }
 }
 
@@ -217,8 +218,8 @@ void CrashRun::fail_within(Step step) {
   }
   const bool is_copy = step == Step::Snapshot;
   if (!one_in(is_copy ? 2 : 8)) return;
-  const SimFault fault = one_in(3) ? SimFault::Io : SimFault::PowerLoss;
-  if (one_in(2)) {
+  const SimFault fault = one_in(is_copy ? 2 : 3) ? SimFault::Io : SimFault::PowerLoss;
+  if (one_in(is_copy ? 4 : 2)) {
     files_.fail_at(files_.fault_points() + rng_.below(24), fault);
     return;
   }

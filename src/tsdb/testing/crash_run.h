@@ -94,6 +94,7 @@ class CrashRun {
 
   // crash_operations.cc
   void append();
+  void describe();
   void resend();
   Request make_request();
   Item make_item(const std::string& tenant);
@@ -186,6 +187,7 @@ class CrashRun {
   // In this life; what stands in for it may not know of deletions.
   bool is_manifest_unread_ = false;
   bool tried_deletion_ = false;
+  bool copy_failed_ = false;        // in this life
   bool is_in_doubt_ = false;        // the data folder was not synced in this life
   bool was_left_in_doubt_ = false;  // and the life before ended with a kill
   uint64_t steps_ = 0;
