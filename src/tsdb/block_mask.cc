@@ -49,9 +49,7 @@ size_t drop_histograms(SeriesBatch& batch, size_t begin, Predicate is_unwanted) 
 }  // namespace
 
 bool applies_to(const Tombstone& tombstone, const BlockMeta& meta) {
-  const bool is_earlier =
-      meta.number < tombstone.blocks_before || PETREL_MUTATED("tombstone-hits-later-blocks");
-  return tombstone.tenant == meta.tenant && is_earlier &&
+  return tombstone.tenant == meta.tenant && meta.number < tombstone.blocks_before &&
          tombstone.range.start_ms <= meta.max_time_ms && tombstone.range.end_ms > meta.min_time_ms;
 }
 

@@ -85,8 +85,6 @@ inline constexpr Mutation kMutations[] = {
     {"block-index-no-checksum", "src/tsdb/block.cc", "a damaged index is believed"},
     {"region-no-checksum", "src/tsdb/block_region.cc", "damaged samples are believed"},
     {"block-mask-skipped", "src/tsdb/block_mask.cc", "deleted samples in blocks are read"},
-    {"tombstone-hits-later-blocks", "src/tsdb/block_mask.cc",
-     "what came after a deletion is deleted"},
     {"tombstones-ignore-log", "src/tsdb/engine_delete.cc",
      "a deletion is forgotten while the log has its samples"},
     {"merge-drops-tombstones-early", "src/tsdb/engine_compact.cc",
