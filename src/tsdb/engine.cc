@@ -164,11 +164,11 @@ Result<std::unique_ptr<Engine>> Engine::create(EngineOptions options, EngineDeps
   // after a power failure: what it replaced must not be removed yet.
   Result<void> cleaned;
   const bool may_change = !impl->is_held;
-  if (may_change && !PETREL_MUTATED("start-no-dir-sync")) {
-    cleaned = impl->files.sync_dir(impl->options.data_dir);
-  }
-  // A copy that a crash or an error left behind forgets the newest deletions.
-  if (cleaned && may_change && impl->is_manifest_stored) {
+  const bool is_named = PETREL_MUTATED("start-no-dir-sync");
+  if (may_change && !is_named) cleaned = impl->files.sync_dir(impl->options.data_dir);
+  // A copy that a crash or an error left behind forgets the newest deletions. Storing it syncs
+  // the names, too.
+  if (cleaned && may_change && !is_named && impl->is_manifest_stored) {
     impl->manifest.store_copy(impl->files, impl->options.data_dir);
   }
   // What a recovered manifest does not name was kept aside; nothing else goes.

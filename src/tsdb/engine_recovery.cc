@@ -105,7 +105,8 @@ Result<bool> Engine::Impl::read_snapshot(const std::string& path,
                     {{"file", path}, {"offset", one.offset}, {"error", one.what}});
     snapshot_corruptions().add();
   }
-  if (is_damaged) keep_aside(files, path);
+  // With the manifest unread it may be one that never counted, and nothing gets a name.
+  if (is_damaged && !is_held) keep_aside(files, path);
   return damage.empty();
 }
 
@@ -236,9 +237,12 @@ void Engine::Impl::note_incomplete() {
   for (storage::LogDamage damage : log.damage()) {
     if (damage.lost() == 0 && damage.end_is_known) continue;
     if (damage.lost() == 0) damage.end = damage.first + 1;  // at least that may be missing
-    IncompleteList& list = damage.is_unread ? unread_ranges : manifest.incomplete;
-    add_incomplete(list, incomplete_of(damage, options.out_of_order_window_ms, options.ahead_max_ms,
-                                       clock.now_ms()));
+    Incomplete one =
+        incomplete_of(damage, options.out_of_order_window_ms, options.ahead_max_ms, clock.now_ms());
+    // Only for this life, and told at any time: the neighbours of unread records tell when they
+    // were sent, if the clock was right.
+    if (damage.is_unread) one.range = kAllTime;
+    add_incomplete(damage.is_unread ? unread_ranges : manifest.incomplete, std::move(one));
   }
   note_dropped_samples(dropped, "labels");
   // Without damage the labels of these have gone with what was deleted.

@@ -41,6 +41,7 @@ class LogRun {
 
   std::optional<std::string> run() {
     if (one_in(2)) reuse_torn();
+    if (!broken_ && one_in(2)) reuse_renamed();
     const uint64_t lives = 4 + rng_.below(6);
     for (uint64_t life = 0; life < lives && !broken_; ++life) {
       if (one_in(2)) fail_power(rng_.below(40));
@@ -76,6 +77,14 @@ class LogRun {
     files_.fail_at(files_.fault_points() + after, SimFault::PowerLoss);
   }
 
+  // The power, when the names in the folder of the log are synced.
+  void fail_at_names(uint64_t skip) {
+    files_.fail_when({.fault = SimFault::PowerLoss,
+                      .operation = core::testing::SimOperation::SyncDir,
+                      .path_contains = options_.dir,
+                      .skip = skip});
+  }
+
   void live() {
     const uint64_t steps = rng_.below(8);
     for (uint64_t i = 0; i < steps && !broken_ && files_.has_power(); ++i) {
@@ -101,14 +110,29 @@ class LogRun {
     end_life();
     if (broken_ || !open()) return;
     append(1, 0, 1);
-    needed_ = high_;
-    const Result<void> done = log_->truncate_before(needed_);
-    trace("truncated before {}: {}", needed_, done ? "done" : done.error().message);
+    truncate_all();
     end_life();
     if (broken_ || !open()) return;
     // As long as all that is before the third of them, whose position comes next.
     append(1, 0, 4);
     end_life();
+  }
+
+  // A kill between the rename of a segment to a spare and the sync of that name: the disk may
+  // still have the old one, and must not when the next life has written to the spare.
+  void reuse_renamed() {
+    if (!open()) return;
+    for (int i = 0; i < 8; ++i) append(1, 0, kUnitsMax);
+    fail_at_names(0);
+    truncate_all();
+    log_.reset();
+    trace("ends");
+    files_.kill();
+    fail_at_names(rng_.below(3));
+    if (!broken_ && open()) append(1, 0, kUnitsMax);
+    log_.reset();
+    trace("the power fails");
+    files_.crash();
   }
 
   void end_life() {
@@ -239,7 +263,13 @@ class LogRun {
   }
 
   void truncate() {
-    needed_ = one_in(2) ? high_ : needed_ + rng_.below(high_ - needed_ + 1);
+    if (one_in(2)) return truncate_all();
+    truncate_before(needed_ + rng_.below(high_ - needed_ + 1));
+  }
+  void truncate_all() { truncate_before(high_); }
+
+  void truncate_before(LogPosition position) {
+    needed_ = position;
     const Result<void> done = log_->truncate_before(needed_);
     trace("truncated before {}: {}", needed_, done ? "done" : done.error().message);
   }

@@ -30,6 +30,7 @@ void CrashRun::arm_interrupt(Within within) {
 void CrashRun::meanwhile(Within within) {
   trace("  in the middle of it:");
   coverage_.count(within == Within::Flush ? "steps within a flush" : "steps within a merge");
+  is_within_flush_ = within == Within::Flush;
   const uint64_t count = 1 + rng_.below(3);
   for (uint64_t i = 0; i < count && files_.has_power() && !is_broken(); ++i) {
     if (within == Within::Flush && one_in(3)) {
@@ -61,6 +62,7 @@ void CrashRun::meanwhile(Within within) {
     }
     if (within == Within::Merge) clock_.advance_ms(static_cast<int64_t>(rng_.below(40)) * kMinute);
   }
+  is_within_flush_ = false;
   trace("  and on with it");
 }
 

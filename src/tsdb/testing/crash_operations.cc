@@ -148,7 +148,8 @@ CrashRun::Item CrashRun::make_item(const std::string& tenant) {
   item.kind = number % 5 == 4 ? SampleKind::Histogram : SampleKind::Float;
   item.value = make_value(rng_);
   const auto& known = model_.series()[item.series].samples[static_cast<size_t>(item.kind)];
-  switch (rng_.below(12)) {
+  // What comes late while a flush closes the time is what it must not forget.
+  switch (is_within_flush_ && one_in(2) ? 0 : rng_.below(12)) {
     case 0:
       item.time_ms = now - below_ms(engine_options_.out_of_order_window_ms + kMinute);
       break;

@@ -187,6 +187,7 @@ class CrashRun {
   // In this life; what stands in for it may not know of deletions.
   bool is_manifest_unread_ = false;
   bool tried_deletion_ = false;
+  bool is_within_flush_ = false;
   bool copy_failed_ = false;        // in this life
   bool is_in_doubt_ = false;        // the data folder was not synced in this life
   bool was_left_in_doubt_ = false;  // and the life before ended with a kill
