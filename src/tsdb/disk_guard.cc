@@ -108,7 +108,7 @@ void GuardedStorage::poll() {
   reserved_bytes.set(static_cast<double>(guard_.reserve_bytes()));
   read_only("disk_full").set(mode == DiskMode::ReadOnly ? 1 : 0);
   refusal_ = fmt::format(
-      "the disk is nearly full: {} are free, {} of them are reserved "
+      "the disk is nearly full: {} are free, {} stay reserved "
       "(--storage.tsdb.min-free-disk); reads go on",
       mib(space->available_bytes), mib(guard_.reserve_bytes()));
   mode_ = mode;
