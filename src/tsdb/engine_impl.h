@@ -115,6 +115,7 @@ struct Engine::Impl {
   struct Dropped;
   static void note_dropped(Dropped& dropped, const storage::LogBatch& batch, uint64_t samples);
   void note_dropped_samples(const Dropped& lost, std::string_view key);
+  int64_t lost_from_ms() const;
   void note_incomplete();
   std::string older_snapshot(const std::vector<std::string>& names) const;
   // engine_unread.cc: what this start could not read, though a later one may.

@@ -228,6 +228,22 @@ void Engine::Impl::note_dropped_samples(const Dropped& lost, std::string_view ke
                    {"series_ids", ids}});
 }
 
+// Lost records can have brought samples from this time on: late ones count from the newest sample
+// of their tenant, however long ago that came, and what was closed before them is in blocks. Of a
+// tenant without blocks nothing is known.
+int64_t Engine::Impl::lost_from_ms() const {
+  const int64_t late_ms = std::max(options.out_of_order_window_ms, options.block_range_ms / 2);
+  const std::map<std::string, int64_t> newest = manifest.newest_times_ms();
+  int64_t from_ms = std::numeric_limits<int64_t>::max();
+  for (const Tenant* tenant : all_tenants()) {
+    const auto found = newest.find(tenant->head.tenant());
+    const auto closed = manifest.closed.find(tenant->head.tenant());
+    if (found == newest.end() || closed == manifest.closed.end()) return kAllTime.start_ms;
+    from_ms = std::min({from_ms, closed->second.before_ms, found->second - late_ms});
+  }
+  return from_ms;
+}
+
 // After the replay. The manifest keeps it from the next flush on, before the log that
 // shows it is cut.
 void Engine::Impl::note_incomplete() {
@@ -241,6 +257,7 @@ void Engine::Impl::note_incomplete() {
         incomplete_of(damage, options.out_of_order_window_ms, options.ahead_max_ms, clock.now_ms());
     // Only for this life, and told at any time: the neighbours of unread records tell when they
     // were sent, if the clock was right.
+    one.range.start_ms = std::min(one.range.start_ms, lost_from_ms());
     if (damage.is_unread) one.range = kAllTime;
     add_incomplete(damage.is_unread ? unread_ranges : manifest.incomplete, std::move(one));
   }
