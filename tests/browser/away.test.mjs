@@ -91,7 +91,7 @@ test('a server that replays its log is said to be starting, one slow query is no
   pattern = /query_range.*node_disk/;
   answer = { status: 'error', errorType: 'timeout', error: 'query timed out' };
   await waitFor('the error', async () => /query timed out/.test(await page.locator('[data-panel=disk]').textContent()));
-  assert.equal(await page.locator('[data-banner]').count(), 0);
+  await waitFor('the banner to go', async () => (await page.locator('[data-banner]').count()) === 0);
   await page.close();
 });
 
