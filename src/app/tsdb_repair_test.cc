@@ -1,6 +1,6 @@
 #include "app/tsdb_repair.h"
 
-#include "core/log.h"
+#include "core/testing/quiet_log.h"
 #include "tsdb/manifest.h"
 #include "tsdb/testing/world.h"
 
@@ -48,10 +48,7 @@ struct Damaged {
   std::string bytes;
 };
 
-struct QuietLog {
-  QuietLog() { core::set_log_level(static_cast<core::LogLevel>(4)); }
-  ~QuietLog() { core::set_log_level(core::LogLevel::Info); }
-};
+using core::testing::QuietLog;
 
 }  // namespace
 
@@ -160,9 +157,9 @@ TEST_CASE("a repair gives up what the disk does not give, keeps the file and tel
                    .path_contains = segment,
                    .lasts = true});
   std::string said;
-  app::RepairOptions options{.log_dir = "data/wal", .is_dry_run = true, .say = [&](const auto& text) {
-                               said += text + "\n";
-                             }};
+  app::RepairOptions options{.log_dir = "data/wal",
+                             .is_dry_run = true,
+                             .say = [&](const auto& text) { said += text + "\n"; }};
   REQUIRE(app::repair_data_dir(files, "data", options));
   CHECK(said.find(segment + ": cannot be read from byte 0 on") != std::string::npos);
   CHECK(!files.exists(segment + ".unreadable"));

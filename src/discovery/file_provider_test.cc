@@ -1,7 +1,7 @@
 #include "discovery/file_provider.h"
 
-#include "core/log.h"
 #include "core/metrics.h"
+#include "core/testing/quiet_log.h"
 #include "discovery/testing/provider_run.h"
 
 #include <doctest/doctest.h>
@@ -21,11 +21,7 @@ struct Folder {
   }
 };
 
-// Errors are logged; the test's output stays readable.
-struct QuietLog {
-  QuietLog() { core::set_log_level(static_cast<core::LogLevel>(100)); }
-  ~QuietLog() { core::set_log_level(core::LogLevel::Info); }
-};
+using core::testing::QuietLog;
 
 constexpr int64_t kHourMs = 3'600'000;
 constexpr int64_t kWatchMs = 1'000;

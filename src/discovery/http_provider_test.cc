@@ -1,7 +1,7 @@
 #include "discovery/http_provider.h"
 
-#include "core/log.h"
 #include "core/metrics.h"
+#include "core/testing/quiet_log.h"
 #include "discovery/static_provider.h"
 #include "discovery/testing/provider_run.h"
 
@@ -48,10 +48,7 @@ net::FetchResponse answer(int status, std::string content_type, std::string body
   return response;
 }
 
-struct QuietLog {
-  QuietLog() { core::set_log_level(static_cast<core::LogLevel>(100)); }
-  ~QuietLog() { core::set_log_level(core::LogLevel::Info); }
-};
+using core::testing::QuietLog;
 
 struct HttpRun : testing::ProviderRun {
   std::shared_ptr<ScriptedClient::Script> script = std::make_shared<ScriptedClient::Script>();

@@ -3,7 +3,7 @@
 
 #include "tsdb/testing/model_day.h"
 
-#include "core/log.h"
+#include "core/testing/quiet_log.h"
 #include "promql/engine.h"
 
 #include <cstdio>
@@ -22,10 +22,7 @@ using tsdb::testing::ModelWords;
 constexpr int64_t kMinute = 60'000;
 constexpr int64_t kHour = 60 * kMinute;
 
-struct QuietLog {
-  QuietLog() { core::set_log_level(static_cast<core::LogLevel>(99)); }
-  ~QuietLog() { core::set_log_level(core::LogLevel::Info); }
-};
+using core::testing::QuietLog;
 
 // Gives the series in the order of their labels: sums of floats depend on it.
 class Sorted final : public storage::SeriesSource {

@@ -3,6 +3,7 @@
 #include "core/log.h"
 #include "core/metrics.h"
 #include "tsdb/embedded_log.h"
+#include "tsdb/read_only_gauge.h"
 
 #include <algorithm>
 #include <string_view>
@@ -32,12 +33,6 @@ std::string_view name_of(DiskMode mode) {
       return "read-only";
   }
   return "";
-}
-
-core::Gauge& read_only(std::string_view reason) {
-  return core::gauge("petrel_tsdb_read_only",
-                     "1 while the storage takes no samples for this reason; reads go on.",
-                     {{"reason", std::string(reason)}});
 }
 
 std::string mib(uint64_t bytes) {
@@ -91,8 +86,8 @@ void GuardedStorage::poll() {
                                                    "Free space below which no samples are taken.");
   const bool has_failed = parts_.log.has_failed();
   const bool is_stalled = !has_failed && !parts_.log.writable();
-  read_only("log_failed").set(has_failed ? 1 : 0);
-  read_only("log_stalled").set(is_stalled ? 1 : 0);
+  read_only_gauge("log_failed").set(has_failed ? 1 : 0);
+  read_only_gauge("log_stalled").set(is_stalled ? 1 : 0);
 
   const Result<core::DiskSpace> space = parts_.files.disk_space(data_dir_);
   if (!space) {
@@ -106,7 +101,7 @@ void GuardedStorage::poll() {
   const DiskMode mode = guard_.step(*space, parts_.clock.monotonic_ns() / 1'000'000);
   free_bytes.set(static_cast<double>(space->available_bytes));
   reserved_bytes.set(static_cast<double>(guard_.reserve_bytes()));
-  read_only("disk_full").set(mode == DiskMode::ReadOnly ? 1 : 0);
+  read_only_gauge("disk_full").set(mode == DiskMode::ReadOnly ? 1 : 0);
   refusal_ = fmt::format(
       "the disk is nearly full: {} are free, {} stay reserved "
       "(--storage.tsdb.min-free-disk); reads go on",

@@ -1,6 +1,6 @@
 #include "tsdb/disk_guard.h"
 
-#include "core/log.h"
+#include "core/testing/quiet_log.h"
 #include "tsdb/testing/world.h"
 
 namespace tsdb {
@@ -12,10 +12,7 @@ namespace {
 constexpr uint64_t kMib = 1ULL << 20U;
 constexpr uint64_t kGib = 1ULL << 30U;
 
-struct QuietLog {
-  QuietLog() { core::set_log_level(static_cast<core::LogLevel>(99)); }
-  ~QuietLog() { core::set_log_level(core::LogLevel::Info); }
-};
+using core::testing::QuietLog;
 
 }  // namespace
 

@@ -4,8 +4,8 @@
 // every crash the log must hold what was acknowledged, nothing that was never appended,
 // and no hole: acknowledged <= replayed <= appended, as prefixes of one sequence.
 
-#include "core/log.h"
 #include "core/testing/fake_clock.h"
+#include "core/testing/quiet_log.h"
 #include "core/testing/sim_file_system.h"
 #include "storage/testing/log_suite.h"
 #include "tsdb/embedded_log.h"
@@ -37,11 +37,7 @@ struct Breakage {
   bool skip_checksums = false;
 };
 
-// Injected errors are meant; their log lines would drown the result.
-struct QuietLog {
-  QuietLog() { core::set_log_level(static_cast<core::LogLevel>(99)); }
-  ~QuietLog() { core::set_log_level(core::LogLevel::Info); }
-};
+using core::testing::QuietLog;
 
 class Simulation {
  public:

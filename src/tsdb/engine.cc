@@ -1,7 +1,6 @@
 #include "tsdb/engine.h"
 
 #include "core/log.h"
-#include "core/mutation.h"
 #include "tsdb/block.h"
 #include "tsdb/engine_impl.h"
 
@@ -160,23 +159,13 @@ Result<std::unique_ptr<Engine>> Engine::create(EngineOptions options, EngineDeps
   impl->begin_unread();
   TRY(impl->load_manifest_file());
   TRY(impl->files.create_dirs(impl->blocks_dir()));
-  // A manifest that was renamed but not synced before a kill can be read now and be gone
-  // after a power failure: what it replaced must not be removed yet.
-  Result<void> cleaned;
-  const bool may_change = !impl->is_held;
-  const bool is_named = PETREL_MUTATED("start-no-dir-sync");
-  if (may_change && !is_named) cleaned = impl->files.sync_dir(impl->options.data_dir);
-  // A copy that a crash or an error left behind forgets the newest deletions. Storing it syncs
-  // the names, too.
-  if (cleaned && may_change && !is_named && impl->is_manifest_stored) {
-    impl->manifest.store_copy(impl->files, impl->options.data_dir);
+  if (!impl->is_held) {
+    if (const Result<void> cleaned = impl->clean_up(); !cleaned) {
+      core::log_warn("tsdb", "cannot clean up", {{"err", cleaned.error().message}});
+    }
+    // Failing refuses writes; what is there can be read.
+    (void)impl->settle_positions();
   }
-  // What a recovered manifest does not name was kept aside; nothing else goes.
-  if (cleaned && may_change && !impl->is_manifest_recovered) cleaned = impl->remove_leftovers();
-  if (cleaned && may_change) cleaned = impl->remove_unfinished_snapshots();
-  if (!cleaned) core::log_warn("tsdb", "cannot clean up", {{"err", cleaned.error().message}});
-  // Failing refuses writes; what is there can be read.
-  if (may_change) (void)impl->settle_positions();
   TRY(impl->open_blocks());
   impl->progress.end = impl->log.high();
   return std::unique_ptr<Engine>(new Engine(std::move(impl)));

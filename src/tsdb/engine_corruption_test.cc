@@ -4,8 +4,8 @@
 // PETREL_DAMAGE_FULL=1 takes every byte with several patterns; without it a part of them,
 // another one each time PETREL_DAMAGE_SEED changes.
 
-#include "core/log.h"
 #include "core/testing/fake_clock.h"
+#include "core/testing/quiet_log.h"
 #include "core/testing/sim_file_system.h"
 #include "encoding/chunk.h"
 #include "tsdb/embedded_log.h"
@@ -33,10 +33,7 @@ const std::vector<std::string> kTenants = {"default", "other"};
 
 using Image = std::map<std::string, std::string>;  // by path
 
-struct QuietLog {
-  QuietLog() { core::set_log_level(static_cast<core::LogLevel>(99)); }
-  ~QuietLog() { core::set_log_level(core::LogLevel::Info); }
-};
+using core::testing::QuietLog;
 
 std::unique_ptr<SimFileSystem> load(const Image& image) {
   auto files = std::make_unique<SimFileSystem>();

@@ -1,7 +1,7 @@
 // A few seeds of the crash simulator under the sanitizers; crash_simulation runs thousands
 // without (src/tsdb/testing/crash/main.cc).
 
-#include "core/log.h"
+#include "core/testing/quiet_log.h"
 #include "tsdb/testing/crash_simulator.h"
 
 #include <doctest/doctest.h>
@@ -14,11 +14,7 @@ using testing::CrashCoverage;
 using testing::CrashOutcome;
 using testing::run_crash_seed;
 
-// Injected errors are meant; their log lines would drown the result.
-struct QuietLog {
-  QuietLog() { core::set_log_level(static_cast<core::LogLevel>(99)); }
-  ~QuietLog() { core::set_log_level(core::LogLevel::Info); }
-};
+using core::testing::QuietLog;
 
 }  // namespace
 

@@ -1,7 +1,7 @@
 // What the engine makes of damaged files: it starts, serves what is whole, and says what
 // is missing.
 
-#include "core/log.h"
+#include "core/testing/quiet_log.h"
 #include "tsdb/manifest.h"
 #include "tsdb/testing/world.h"
 
@@ -13,20 +13,7 @@ using namespace testing;  // NOLINT(google-build-using-namespace)
 
 namespace {
 
-// Damage is meant; its log lines would drown the result.
-struct QuietLog {
-  QuietLog() { core::set_log_level(static_cast<core::LogLevel>(99)); }
-  ~QuietLog() { core::set_log_level(core::LogLevel::Info); }
-};
-
-// A series per name, a sample per minute, each its own record of the log.
-void fill(World& world, int minutes, const std::vector<std::string>& names) {
-  const int64_t begin = world.clock_.now_ms();
-  for (int i = 0; i < minutes; ++i) {
-    for (const std::string& name : names) world.append(name, begin + i * kMinute, i);
-    world.clock_.advance_ms(kMinute);
-  }
-}
+using core::testing::QuietLog;
 
 std::string newest_log_file(World& world) {
   std::string newest;
@@ -41,6 +28,27 @@ std::string newest_log_file(World& world) {
 
 void overwrite(World& world, const std::string& path, const std::string& bytes) {
   REQUIRE(world.files_.write_file_atomically(path, bytes));
+}
+
+struct DamagedFile {
+  std::string path;
+  std::string whole;
+  std::string damaged;
+};
+
+// Closes, and flips a bit in the first record of a series, which has its labels.
+DamagedFile damage_labels(World& world, const std::string& series) {
+  world.engine_.reset();
+  world.log_.reset();
+  DamagedFile file;
+  file.path = newest_log_file(world);
+  file.whole = *world.files_.read_file(file.path);
+  const size_t at = file.whole.find(World::labels(series).bytes());
+  REQUIRE(at != std::string::npos);
+  file.damaged = file.whole;
+  file.damaged[at] = static_cast<char>(file.damaged[at] ^ 1);
+  overwrite(world, file.path, file.damaged);
+  return file;
 }
 
 size_t sample_count(const std::map<std::string, World::Samples>& all) {
@@ -95,15 +103,7 @@ TEST_CASE("samples whose labels are lost with a record are counted and told") {
   World world(LogKind::Embedded);
   fill(world, 1, {"a"});
   fill(world, 50, {"a", "b"});
-  world.engine_.reset();
-  world.log_.reset();
-  const std::string file = newest_log_file(world);
-  std::string bytes = *world.files_.read_file(file);
-  // The first record of "b", with its labels.
-  const size_t at = bytes.find(World::labels("b").bytes());
-  REQUIRE(at != std::string::npos);
-  bytes[at] = static_cast<char>(bytes[at] ^ 1);
-  overwrite(world, file, bytes);
+  damage_labels(world, "b");
   world.open();
   CHECK(world.engine().progress().dropped_samples == 49);
   std::vector<std::string> warnings;
@@ -124,20 +124,13 @@ TEST_CASE("what is damaged at one start and whole at a later one is mixed up wit
   World world(LogKind::Embedded);
   fill(world, 3, {"a", "b"});
   world.append("a", kStart + 9 * kMinute, 9);
-  world.engine_.reset();
-  world.log_.reset();
-  const std::string file = newest_log_file(world);
-  const std::string whole = *world.files_.read_file(file);
-  const size_t labels_at = whole.find(World::labels("b").bytes());
-  REQUIRE(labels_at != std::string::npos);
-  std::string damaged = whole;
-  damaged[labels_at] = static_cast<char>(damaged[labels_at] ^ 1);
+  const DamagedFile log = damage_labels(world, "b");
   std::vector<std::string> warnings;
   // Two such starts: the ids that the second one gives are not those of the first, either.
   for (const int start : {1, 2}) {
     world.engine_.reset();
     world.log_.reset();
-    overwrite(world, file, damaged);
+    overwrite(world, log.path, log.damaged);
     world.open();
     CHECK_FALSE(world.read({}, kAllTime, &warnings).contains("b"));
     CHECK(!warnings.empty());
@@ -151,7 +144,7 @@ TEST_CASE("what is damaged at one start and whole at a later one is mixed up wit
   }
   world.engine_.reset();
   world.log_.reset();
-  overwrite(world, file, whole);
+  overwrite(world, log.path, log.whole);
   for (const int start : {1, 2}) {
     CAPTURE(start);
     world.open();
@@ -174,14 +167,7 @@ TEST_CASE("samples without labels are told also where others were deleted") {
   const model::Matcher a = *model::Matcher::create(MatchType::Equal, "__name__", "a");
   REQUIRE(world.engine().delete_series(
       {.tenant = std::string(model::kDefaultTenant), .selectors = {{a}}, .range = kAllTime}));
-  world.engine_.reset();
-  world.log_.reset();
-  const std::string file = newest_log_file(world);
-  std::string bytes = *world.files_.read_file(file);
-  const size_t at = bytes.find(World::labels("b").bytes());
-  REQUIRE(at != std::string::npos);
-  bytes[at] = static_cast<char>(bytes[at] ^ 1);
-  overwrite(world, file, bytes);
+  damage_labels(world, "b");
   world.open();
   std::vector<std::string> warnings;
   CHECK(world.read({}, {kStart + 5 * kMinute, kStart + 6 * kMinute}, &warnings).empty());
@@ -441,14 +427,7 @@ TEST_CASE("histograms whose labels are lost with a record are counted and told, 
     batch.add_histogram(kStart + i * kMinute, one);
     CHECK(world.append(batch).stored == 1);
   }
-  world.engine_.reset();
-  world.log_.reset();
-  const std::string file = newest_log_file(world);
-  std::string bytes = *world.files_.read_file(file);
-  const size_t at = bytes.find(World::labels("b").bytes());
-  REQUIRE(at != std::string::npos);
-  bytes[at] = static_cast<char>(bytes[at] ^ 1);
-  overwrite(world, file, bytes);
+  damage_labels(world, "b");
   world.open();
   CHECK(world.engine().progress().dropped_samples == 9);
   std::vector<std::string> warnings;

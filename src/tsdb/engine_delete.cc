@@ -11,6 +11,7 @@
 #include "core/mutation.h"
 #include "tsdb/block.h"
 #include "tsdb/engine_impl.h"
+#include "tsdb/read_only_gauge.h"
 
 #include <algorithm>
 
@@ -25,13 +26,6 @@ namespace {
 
 // Each costs something in every read of what it covers.
 constexpr size_t kTombstonesMax = 10'000;  // per tenant
-
-core::Gauge& read_only_gauge() {
-  static core::Gauge& gauge = core::gauge(
-      "petrel_tsdb_read_only", "1 while the storage takes no samples for this reason; reads go on.",
-      {{"reason", "manifest"}});
-  return gauge;
-}
 
 // Whether a later deletion of `range` does all that `one` does.
 bool is_covered(const Tombstone& one, const model::Matchers& matchers, TimeRange range) {
@@ -167,7 +161,7 @@ void Engine::Impl::refresh_tombstones() {
 }
 
 void Engine::Impl::stop_writes(std::string why, Stop until) {
-  if (!is_held) read_only_gauge().set(1);
+  if (!is_held) read_only_gauge("manifest").set(1);
   const std::lock_guard guard(stopped_mutex);
   if (writes_stopped && stopped_until == Stop::UntilRestart) return;
   stopped_why = std::move(why);
@@ -179,7 +173,7 @@ void Engine::Impl::resume_writes() {
   const std::lock_guard guard(stopped_mutex);
   if (stopped_until != Stop::UntilSettled) return;
   writes_stopped = false;
-  read_only_gauge().set(0);
+  read_only_gauge("manifest").set(0);
 }
 
 Result<void> Engine::Impl::check_writable() const {

@@ -125,6 +125,7 @@ struct Engine::Impl {
   core::Result<void> check_not_held() const;
 
   // engine_open.cc
+  core::Result<void> clean_up();
   core::Result<void> settle_positions();
   core::Result<void> open_blocks();
   core::Result<void> remove_leftovers();

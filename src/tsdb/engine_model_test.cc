@@ -1,6 +1,6 @@
 // The engine beside a plain model over a simulated day (tsdb/testing/model_day.h).
 
-#include "core/log.h"
+#include "core/testing/quiet_log.h"
 #include "tsdb/testing/model_day.h"
 
 #include <cstdio>
@@ -16,10 +16,7 @@ using testing::ModelDayOptions;
 
 constexpr int64_t kHour = 3'600'000;
 
-struct QuietLog {
-  QuietLog() { core::set_log_level(static_cast<core::LogLevel>(99)); }
-  ~QuietLog() { core::set_log_level(core::LogLevel::Info); }
-};
+using core::testing::QuietLog;
 
 uint64_t number_from(const char* variable, uint64_t otherwise) {
   const char* const text = std::getenv(variable);

@@ -19,6 +19,20 @@ std::string Engine::Impl::snapshot_path(uint64_t number) const {
 }
 
 // Nothing goes before the folders are known.
+Result<void> Engine::Impl::clean_up() {
+  if (!PETREL_MUTATED("start-no-dir-sync")) {
+    // A manifest that was renamed but not synced before a kill can be read now and be gone
+    // after a power failure: what it replaced must not be removed yet.
+    TRY(files.sync_dir(options.data_dir));
+    // A copy that a crash or an error left behind forgets the newest deletions. Storing it syncs
+    // the names, too.
+    if (is_manifest_stored) manifest.store_copy(files, options.data_dir);
+  }
+  // What a recovered manifest does not name was kept aside; nothing else goes.
+  if (!is_manifest_recovered) TRY(remove_leftovers());
+  return remove_unfinished_snapshots();
+}
+
 Result<void> Engine::Impl::remove_leftovers() {
   const std::vector<std::string> block_files = TRY(files.list(blocks_dir()));
   for (const std::string& name : block_files) {

@@ -250,14 +250,16 @@ void Engine::Impl::note_incomplete() {
   if (options.retention_ms > 0) {
     forget_incomplete(manifest.incomplete, manifest.newest_times_ms(), options.retention_ms);
   }
-  for (storage::LogDamage damage : log.damage()) {
+  const std::vector<storage::LogDamage> damaged = log.damage();
+  const int64_t from_ms = damaged.empty() ? 0 : lost_from_ms();
+  for (storage::LogDamage damage : damaged) {
     if (damage.lost() == 0 && damage.end_is_known) continue;
     if (damage.lost() == 0) damage.end = damage.first + 1;  // at least that may be missing
     Incomplete one =
         incomplete_of(damage, options.out_of_order_window_ms, options.ahead_max_ms, clock.now_ms());
     // Only for this life, and told at any time: the neighbours of unread records tell when they
     // were sent, if the clock was right.
-    one.range.start_ms = std::min(one.range.start_ms, lost_from_ms());
+    one.range.start_ms = std::min(one.range.start_ms, from_ms);
     if (damage.is_unread) one.range = kAllTime;
     add_incomplete(damage.is_unread ? unread_ranges : manifest.incomplete, std::move(one));
   }

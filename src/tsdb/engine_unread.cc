@@ -5,6 +5,7 @@
 
 #include "core/log.h"
 #include "tsdb/engine_impl.h"
+#include "tsdb/read_only_gauge.h"
 
 #include <algorithm>
 
@@ -18,13 +19,6 @@ core::Gauge& unread_gauge() {
   static core::Gauge& gauge =
       core::gauge("petrel_tsdb_unread_files",
                   "Files that could not be read at the start: nothing is written until the next.");
-  return gauge;
-}
-
-core::Gauge& read_only_gauge() {
-  static core::Gauge& gauge = core::gauge(
-      "petrel_tsdb_read_only", "1 while the storage takes no samples for this reason; reads go on.",
-      {{"reason", "unread"}});
   return gauge;
 }
 
@@ -45,14 +39,14 @@ void Engine::Impl::hold_for(const UnreadFile& file) {
   unread_files.push_back(file);
   unread_gauge().set(static_cast<double>(unread_files.size()));
   is_held = true;
-  read_only_gauge().set(1);
+  read_only_gauge("unread").set(1);
   stop_writes(fmt::format("{} cannot be read ({}): {}", file.file, file.what, kWayOut),
               Stop::UntilRestart);
 }
 
 void Engine::Impl::begin_unread() {
   unread_gauge().set(0);
-  read_only_gauge().set(0);
+  read_only_gauge("unread").set(0);
   note_unread_log();
 }
 

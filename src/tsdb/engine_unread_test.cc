@@ -1,7 +1,7 @@
 // Reads that the disk refuses at a start: what it cannot read it leaves as it is, so that a
 // start on a disk that reads again has everything.
 
-#include "core/log.h"
+#include "core/testing/quiet_log.h"
 #include "tsdb/manifest.h"
 #include "tsdb/testing/world.h"
 
@@ -14,20 +14,7 @@ using core::testing::SimOperation;
 
 namespace {
 
-// The errors are meant; their log lines would drown the result.
-struct QuietLog {
-  QuietLog() { core::set_log_level(static_cast<core::LogLevel>(99)); }
-  ~QuietLog() { core::set_log_level(core::LogLevel::Info); }
-};
-
-// A series per name, a sample per minute, each its own record of the log.
-void fill(World& world, int minutes, const std::vector<std::string>& names) {
-  const int64_t begin = world.clock_.now_ms();
-  for (int i = 0; i < minutes; ++i) {
-    for (const std::string& name : names) world.append(name, begin + i * kMinute, i);
-    world.clock_.advance_ms(kMinute);
-  }
-}
+using core::testing::QuietLog;
 
 std::vector<std::string> log_files(World& world) {
   std::vector<std::string> paths;

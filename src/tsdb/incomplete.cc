@@ -14,8 +14,6 @@ namespace {
 
 // Damage in more places than that is told as one.
 constexpr size_t kEntriesMax = 200;
-// Beyond the times that samples can have; far from overflow.
-constexpr int64_t kFarMs = std::numeric_limits<int64_t>::max() / 4;
 
 class WarnedSet final : public storage::SeriesSet {
  public:

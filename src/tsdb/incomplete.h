@@ -9,6 +9,7 @@
 #include "storage/series_source.h"
 
 #include <cstdint>
+#include <limits>
 #include <map>
 #include <memory>
 #include <string>
@@ -23,6 +24,9 @@ struct Incomplete {
   model::TimeRange range;  // of the samples that may be missing
   std::string text;        // the warning
 };
+
+// Beyond the times that samples can have; far from overflow.
+inline constexpr int64_t kFarMs = std::numeric_limits<int64_t>::max() / 4;
 
 using IncompleteList = std::vector<Incomplete>;
 

@@ -23,8 +23,6 @@ constexpr std::string_view kSnapshotPrefix = "series_snapshot-";
 constexpr std::string_view kBlockSuffix = ".block";
 constexpr std::string_view kDamagedSuffix = ".damaged";
 constexpr std::string_view kAsideSuffix = ".aside";
-// Before the times that samples can have; far from overflow.
-constexpr int64_t kFarMs = std::numeric_limits<int64_t>::max() / 4;
 
 core::Counter& recoveries() {
   static core::Counter& metric =

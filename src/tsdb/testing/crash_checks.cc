@@ -21,7 +21,7 @@ constexpr uint64_t kSparesMax = 2;
 
 void CrashRun::check_reading(std::string_view what, const CrashModel::Query& query,
                              const Reading& reading, const CrashModel::Moment* opened) {
-  if (is_sound() || (is_read_only_ && !is_damaged_)) {
+  if (must_read_all()) {
     if (reading.error) fail(fmt::format("{}: {}", what, *reading.error));
     if (!reading.warnings.empty()) fail(fmt::format("{}: {}", what, reading.warnings.front()));
   } else if (reading.error || !reading.warnings.empty()) {

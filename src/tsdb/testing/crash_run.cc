@@ -124,8 +124,7 @@ bool CrashRun::open() {
   if (!log) {
     not_opened_ = log.error();
     trace("the log does not open: {}", log.error().message);
-    if (is_sound() || (is_read_only_ && !is_damaged_))
-      fail("the log does not open: " + log.error().message);
+    if (must_read_all()) fail("the log does not open: " + log.error().message);
     return false;
   }
   log_ = std::move(*log);
@@ -134,8 +133,7 @@ bool CrashRun::open() {
   if (!engine) {
     not_opened_ = engine.error();
     trace("does not open: {}", engine.error().message);
-    if (is_sound() || (is_read_only_ && !is_damaged_))
-      fail("does not open: " + engine.error().message);
+    if (must_read_all()) fail("does not open: " + engine.error().message);
     close();
     return false;
   }

@@ -137,6 +137,8 @@ class CrashRun {
 
   // No fault was met in this life, and none could have been.
   bool is_sound() const { return faults_ == 0 && !is_small_ && !is_read_only_ && !is_damaged_; }
+  // A disk that takes no writes gives all the same what is on it.
+  bool must_read_all() const { return is_sound() || (is_read_only_ && !is_damaged_); }
   bool is_broken() const { return broken_.has_value(); }
   void fail(std::string what);
   template <typename... Args>

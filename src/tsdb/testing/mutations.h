@@ -44,7 +44,7 @@ inline constexpr Mutation kMutations[] = {
     {"manifest-no-dir-sync", "src/tsdb/manifest.cc", "a manifest's name is not synced"},
     {"manifest-in-place", "src/tsdb/manifest.cc", "the manifest is overwritten"},
     {"manifest-no-checksum", "src/tsdb/manifest.cc", "a damaged manifest is believed"},
-    {"start-no-dir-sync", "src/tsdb/engine.cc", "left-overs go by an unsynced manifest"},
+    {"start-no-dir-sync", "src/tsdb/engine_open.cc", "left-overs go by an unsynced manifest"},
     {"start-no-first-manifest", "src/tsdb/engine_recovery.cc", "the first block has no manifest"},
     {"start-keeps-positions", "src/tsdb/engine_open.cc", "positions beyond the log's end stay"},
     // Flush

@@ -138,6 +138,15 @@ class World {
   std::unique_ptr<Engine> engine_;
 };
 
+// A series per name, a sample per minute, each its own record of the log.
+inline void fill(World& world, int minutes, const std::vector<std::string>& names) {
+  const int64_t begin = world.clock_.now_ms();
+  for (int i = 0; i < minutes; ++i) {
+    for (const std::string& name : names) world.append(name, begin + i * kMinute, i);
+    world.clock_.advance_ms(kMinute);
+  }
+}
+
 }  // namespace tsdb::testing
 
 // Runs the rest of a test case on either log; declares `kind`.
