@@ -31,6 +31,7 @@ void CrashRun::meanwhile(Within within) {
   trace("  in the middle of it:");
   coverage_.count(within == Within::Flush ? "steps within a flush" : "steps within a merge");
   is_within_flush_ = within == Within::Flush;
+  if (within == Within::Merge && engine_options_.retention_ms != 0 && one_in(2)) outlive();
   const uint64_t count = 1 + rng_.below(3);
   for (uint64_t i = 0; i < count && files_.has_power() && !is_broken(); ++i) {
     if (within == Within::Flush && one_in(3)) {
@@ -64,6 +65,15 @@ void CrashRun::meanwhile(Within within) {
   }
   is_within_flush_ = false;
   trace("  and on with it");
+}
+
+// What is merged gets too old: new samples go to blocks, and retention follows them.
+void CrashRun::outlive() {
+  clock_.advance_ms(engine_options_.retention_ms);
+  coverage_.count("retentions within a merge");
+  for (int i = 0; i < 2; ++i) append();
+  (void)maintain("flush all", true);
+  (void)maintain("maintain", false);
 }
 
 CrashRun::BlocksByTenant CrashRun::blocks_now() const {

@@ -114,6 +114,7 @@ class CrashRun {
   // crash_meanwhile.cc
   void arm_interrupt(Within within);
   void meanwhile(Within within);
+  void outlive();
   BlocksByTenant blocks_now() const;
   core::Result<MaintainReport> maintain(std::string_view what, bool everything);
   void note_retention(const BlocksByTenant& before, std::optional<uint64_t> deleted);
