@@ -30,7 +30,7 @@ core::Result<Codec> codec_of(std::string_view chunk);
 
 // Append a chunk to `out`. Preconditions: 1..kChunkSamplesMax samples.
 void append_float_chunk(std::string& out, std::span<const int64_t> timestamps_ms,
-                        std::span<const double> values);
+                        std::span<const double> values, Effort effort = Effort::Best);
 void append_histogram_chunk(std::string& out, std::span<const model::HistogramSample> histograms);
 
 // Decode a whole chunk behind what the vectors hold. On Corruption they are as before.

@@ -19,12 +19,13 @@ bool same(std::span<const double> a, std::span<const double> b) {
   return a.empty() || std::memcmp(a.data(), b.data(), a.size_bytes()) == 0;
 }
 
-void round_trip(const std::vector<int64_t>& times, const std::vector<double>& values) {
+void round_trip(const std::vector<int64_t>& times, const std::vector<double>& values,
+                encoding::Effort effort) {
   std::string first;
   for (const encoding::Kernels* kernels : encoding::available_kernels()) {
     encoding::force_kernels(*kernels);
     std::string chunk;
-    encoding::append_float_chunk(chunk, times, values);
+    encoding::append_float_chunk(chunk, times, values, effort);
     if (first.empty()) first = chunk;
     must(chunk == first);
     std::vector<int64_t> times_back;
@@ -37,6 +38,11 @@ void round_trip(const std::vector<int64_t>& times, const std::vector<double>& va
     must(encoding::decode_value_chunk(chunk, values.size(), back).has_value());
     must(same(back, values));
   }
+}
+
+void round_trip(const std::vector<int64_t>& times, const std::vector<double>& values) {
+  round_trip(times, values, encoding::Effort::Best);
+  round_trip(times, values, encoding::Effort::Quick);
 }
 
 // What all kernels make of a chunk of floats: the same, or all refuse it.

@@ -21,9 +21,10 @@ std::vector<int64_t> regular_times(size_t count) {
 }
 
 // Encodes, decodes, compares as bits; gives the size of the chunk.
-size_t round_trip(const std::vector<int64_t>& times, const std::vector<double>& values) {
+size_t round_trip(const std::vector<int64_t>& times, const std::vector<double>& values,
+                  Effort effort) {
   std::string chunk;
-  append_float_chunk(chunk, times, values);
+  append_float_chunk(chunk, times, values, effort);
   std::vector<int64_t> times_back = {-7};
   std::vector<double> values_back = {-7};
   REQUIRE(decode_float_chunk(chunk, times_back, values_back));
@@ -35,6 +36,11 @@ size_t round_trip(const std::vector<int64_t>& times, const std::vector<double>& 
     REQUIRE(std::bit_cast<uint64_t>(values_back[i + 1]) == std::bit_cast<uint64_t>(values[i]));
   }
   return chunk.size();
+}
+
+size_t round_trip(const std::vector<int64_t>& times, const std::vector<double>& values) {
+  round_trip(times, values, Effort::Quick);
+  return round_trip(times, values, Effort::Best);
 }
 
 // One of every class of double, and the corners of the decimal form.

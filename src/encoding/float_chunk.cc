@@ -18,12 +18,12 @@ Result<Codec> codec_of(std::string_view chunk) {
 }
 
 void append_float_chunk(std::string& out, std::span<const int64_t> timestamps_ms,
-                        std::span<const double> values) {
+                        std::span<const double> values, Effort effort) {
   ENSURE(timestamps_ms.size() == values.size());
   out.push_back(static_cast<char>(Codec::Floats));
   core::append_varint(out, values.size());
-  append_int_column(out, timestamps_ms);
-  append_float_column(out, values);
+  append_int_column(out, timestamps_ms, Xor::Leave, effort);
+  append_float_column(out, values, effort);
 }
 
 Result<void> decode_float_chunk(std::string_view chunk, std::vector<int64_t>& timestamps_ms,

@@ -200,7 +200,8 @@ void fill_front(size_t count, DecimalForm& form) {
   std::fill_n(form.integers.begin(), good, form.integers[good]);
 }
 
-void append_decimal(std::string& out, std::span<const double> values, DecimalForm& form) {
+void append_decimal(std::string& out, std::span<const double> values, DecimalForm& form,
+                    Effort effort) {
   static thread_local Corrections corrections;
   corrections.count = 0;
   if (form.bad_count > 0) {
@@ -210,18 +211,18 @@ void append_decimal(std::string& out, std::span<const double> values, DecimalFor
   out.push_back(static_cast<char>(kDecimals | form.scale.exponent |
                                   (form.scale.multiply ? kMultiplies : 0U) |
                                   (corrections.count > 0 ? kExceptionsFollow : 0U)));
-  append_int_column(out, std::span(form.integers).first(values.size()));
+  append_int_column(out, std::span(form.integers).first(values.size()), Xor::Leave, effort);
   if (corrections.count == 0) return;
   core::append_varint(out, corrections.count);
-  append_packed_numbers(out, std::span(corrections.gaps).first(corrections.count));
-  append_packed_numbers(out, std::span(corrections.differences).first(corrections.count));
+  append_packed_numbers(out, std::span(corrections.gaps).first(corrections.count), effort);
+  append_packed_numbers(out, std::span(corrections.differences).first(corrections.count), effort);
 }
 
-void append_raw(std::string& out, std::span<const double> values) {
+void append_raw(std::string& out, std::span<const double> values, Effort effort) {
   std::array<int64_t, kColumnSizeMax> bits;
   std::memcpy(bits.data(), values.data(), values.size_bytes());
   out.push_back(static_cast<char>(Kind::Raw));
-  append_int_column(out, std::span(bits).first(values.size()), Xor::Try);
+  append_int_column(out, std::span(bits).first(values.size()), Xor::Try, effort);
 }
 
 bool all_the_same(std::span<const double> values) {
@@ -251,7 +252,7 @@ void append_constant(std::string& out, double value) {
 
 }  // namespace
 
-void append_float_column(std::string& out, std::span<const double> values) {
+void append_float_column(std::string& out, std::span<const double> values, Effort effort) {
   ENSURE(!values.empty() && values.size() <= kColumnSizeMax);
   if (all_the_same(values)) return append_constant(out, values[0]);
   static thread_local DecimalForm form;  // too large for small stacks
@@ -267,7 +268,7 @@ void append_float_column(std::string& out, std::span<const double> values) {
   if (!chosen || chosen->exponent >= 10) {
     if (const std::optional<Scale> near = find_near_scale(sample)) chosen = near;
   }
-  if (!chosen) return append_raw(out, values);
+  if (!chosen) return append_raw(out, values, effort);
   fill_decimal(values, *chosen, form);
   if (form.bad_count > 0 && multiplied && multiplied->exponent <= form.scale.exponent + 1) {
     const Scale before = form.scale;
@@ -276,12 +277,12 @@ void append_float_column(std::string& out, std::span<const double> values) {
     if (form.bad_count >= bad_before) form.fill(values, before);
   }
   const size_t begin = out.size();
-  append_decimal(out, values, form);
+  append_decimal(out, values, form, effort);
   if (form.bad_count * kRawTriedShare < values.size() && out.size() - begin < 5 * values.size()) {
     return;
   }
   std::string raw;
-  append_raw(raw, values);
+  append_raw(raw, values, effort);
   if (raw.size() < out.size() - begin) out.replace(begin, std::string::npos, raw);
 }
 

@@ -11,6 +11,8 @@
 
 #pragma once
 
+#include "encoding/packed_numbers.h"
+
 #include <span>
 #include <string>
 #include <string_view>
@@ -18,7 +20,8 @@
 namespace encoding {
 
 // Precondition: 1 <= values.size() <= kColumnSizeMax.
-void append_float_column(std::string& out, std::span<const double> values);
+void append_float_column(std::string& out, std::span<const double> values,
+                         Effort effort = Effort::Best);
 
 // Takes a column of out.size() values off the front of `bytes`.
 [[nodiscard]] bool take_float_column(std::string_view& bytes, std::span<double> out);

@@ -221,7 +221,8 @@ void find_forms(std::span<const int64_t> values, Xor with_xor, Forms& forms) {
   forms.cost_estimates[static_cast<size_t>(Form::Xor)] = estimate(std::span(xors).first(count));
 }
 
-void append_form(std::string& out, int64_t first, const Forms& forms, Form form, size_t count) {
+void append_form(std::string& out, int64_t first, const Forms& forms, Form form, size_t count,
+                 Effort effort) {
   const uint64_t unit = form == Form::Xor ? forms.xor_unit : forms.unit;
   const auto kind =
       static_cast<uint8_t>(static_cast<uint8_t>(Kind::PackedPlain) + static_cast<uint8_t>(form));
@@ -229,12 +230,14 @@ void append_form(std::string& out, int64_t first, const Forms& forms, Form form,
   core::append_zigzag(out, first);
   if (unit != 1) core::append_varint(out, unit);
   if (form == Form::Trend) core::append_zigzag(out, forms.step);
-  append_packed_numbers(out, std::span(forms.numbers[static_cast<size_t>(form)]).first(count));
+  append_packed_numbers(out, std::span(forms.numbers[static_cast<size_t>(form)]).first(count),
+                        effort);
 }
 
 }  // namespace
 
-void append_int_column(std::string& out, std::span<const int64_t> values, Xor with_xor) {
+void append_int_column(std::string& out, std::span<const int64_t> values, Xor with_xor,
+                       Effort effort) {
   ENSURE(!values.empty() && values.size() <= kColumnSizeMax);
   const auto first = static_cast<uint64_t>(values[0]);
   const auto put_header = [&](Kind kind) {
@@ -265,13 +268,14 @@ void append_int_column(std::string& out, std::span<const int64_t> values, Xor wi
                : a < b;
   });
   const size_t begin = out.size();
-  append_form(out, values[0], forms, static_cast<Form>(order[0]), count);
+  append_form(out, values[0], forms, static_cast<Form>(order[0]), count, effort);
+  if (effort == Effort::Quick) return;
   // The estimate is rough: what comes close is tried as well.
   for (size_t i = 1; i < kFormsTriedMax; ++i) {
     const size_t estimated = forms.cost_estimates[order[i]];
     if (estimated > forms.cost_estimates[order[0]] * 2 + count) break;
     std::string other;
-    append_form(other, values[0], forms, static_cast<Form>(order[i]), count);
+    append_form(other, values[0], forms, static_cast<Form>(order[i]), count, effort);
     if (other.size() < out.size() - begin) out.replace(begin, std::string::npos, other);
   }
 }

@@ -12,6 +12,8 @@
 
 #pragma once
 
+#include "encoding/packed_numbers.h"
+
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -27,8 +29,8 @@ inline constexpr size_t kColumnSizeMax = 1024;
 enum class Xor : uint8_t { Leave, Try };
 
 // Appends the column. Precondition: 1 <= values.size() <= kColumnSizeMax.
-void append_int_column(std::string& out, std::span<const int64_t> values,
-                       Xor with_xor = Xor::Leave);
+void append_int_column(std::string& out, std::span<const int64_t> values, Xor with_xor = Xor::Leave,
+                       Effort effort = Effort::Best);
 
 // Takes a column of out.size() values off the front of `bytes`; false when they are
 // not such a column.

@@ -228,7 +228,8 @@ void append_table(std::string& out, const ClassTable& table, bool exceptions) {
   }
 }
 
-void append_numbers(std::string& out, std::span<const int64_t> numbers, Nesting nesting);
+void append_numbers(std::string& out, std::span<const int64_t> numbers, Nesting nesting,
+                    Effort effort);
 
 // Where the exceptions are and what they are.
 struct Exceptions {
@@ -242,17 +243,18 @@ struct Exceptions {
     next_ = index + 1;
     ++count;
   }
-  void append_to(std::string& out) const {
+  void append_to(std::string& out, Effort effort) const {
     core::append_varint(out, count);
-    append_numbers(out, std::span(gaps).first(count), Nesting::InExceptions);
-    append_numbers(out, std::span(values).first(count), Nesting::InExceptions);
+    append_numbers(out, std::span(gaps).first(count), Nesting::InExceptions, effort);
+    append_numbers(out, std::span(values).first(count), Nesting::InExceptions, effort);
   }
 
  private:
   size_t next_ = 0;
 };
 
-void append_with_plan(std::string& out, std::span<const int64_t> numbers, const Plan& plan) {
+void append_with_plan(std::string& out, std::span<const int64_t> numbers, const Plan& plan,
+                      Effort effort) {
   const ClassTable table = table_of(plan);
   const size_t count = numbers.size();
   const int64_t lowest = plan.classes[0].first;
@@ -274,7 +276,7 @@ void append_with_plan(std::string& out, std::span<const int64_t> numbers, const 
     }
   }
   append_table(out, table, exceptions.count > 0);
-  if (exceptions.count > 0) exceptions.append_to(out);
+  if (exceptions.count > 0) exceptions.append_to(out, effort);
 
   const size_t plane_size = bytes_of_bits(count);
   const unsigned planes = plane_count_of(table.count);
@@ -353,7 +355,27 @@ void sort_numbers(std::span<int64_t> numbers) {
   for (size_t i = 0; i < numbers.size(); ++i) numbers[i] = static_cast<int64_t>(from[i] + base);
 }
 
-void append_numbers(std::string& out, std::span<const int64_t> numbers, Nesting nesting) {
+// One class for all, or one for the number zero where most are: differences of what rests.
+Plan quick_plan(std::span<const int64_t> numbers, Nesting nesting) {
+  const auto [low, high] = std::minmax_element(numbers.begin(), numbers.end());
+  Plan plan;
+  plan.count = 1;
+  plan.classes[0] = {*low, *high};
+  if (nesting == Nesting::InExceptions || *low > 0 || *high < 0) return plan;
+  const auto zeros = static_cast<size_t>(std::count(numbers.begin(), numbers.end(), 0));
+  const size_t width = bits_of(distance(*low, *high));
+  const size_t others = numbers.size() - zeros;
+  if (kExceptionsHeadCost + others * (kExceptionPlaceCost + width) < numbers.size() * width) {
+    plan.classes[0] = {0, 0};
+  }
+  return plan;
+}
+
+void append_numbers(std::string& out, std::span<const int64_t> numbers, Nesting nesting,
+                    Effort effort) {
+  if (effort == Effort::Quick) {
+    return append_with_plan(out, numbers, quick_plan(numbers, nesting), effort);
+  }
   std::array<int64_t, kColumnSizeMax> room;
   const std::span<int64_t> sorted = std::span(room).first(numbers.size());
   std::copy(numbers.begin(), numbers.end(), sorted.begin());
@@ -361,7 +383,7 @@ void append_numbers(std::string& out, std::span<const int64_t> numbers, Nesting 
   const Run run = longest_run(sorted);
   const Plan plan = find_plan(sorted, find_cuts(sorted, run), nesting);
   const size_t begin = out.size();
-  append_with_plan(out, numbers, plan);
+  append_with_plan(out, numbers, plan, effort);
   if (nesting == Nesting::InExceptions || run.size * 2 < numbers.size() ||
       run.size == numbers.size()) {
     return;
@@ -371,7 +393,7 @@ void append_numbers(std::string& out, std::span<const int64_t> numbers, Nesting 
   sparse.count = 1;
   sparse.classes[0] = {sorted[run.begin], sorted[run.begin]};
   std::string other;
-  append_with_plan(other, numbers, sparse);
+  append_with_plan(other, numbers, sparse, effort);
   if (other.size() < out.size() - begin) out.replace(begin, std::string::npos, other);
 }
 
@@ -496,9 +518,9 @@ bool take_numbers(std::string_view& bytes, size_t count, uint64_t* out, Nesting 
 
 }  // namespace
 
-void append_packed_numbers(std::string& out, std::span<const int64_t> numbers) {
+void append_packed_numbers(std::string& out, std::span<const int64_t> numbers, Effort effort) {
   ENSURE(!numbers.empty() && numbers.size() <= kColumnSizeMax);
-  append_numbers(out, numbers, Nesting::Outer);
+  append_numbers(out, numbers, Nesting::Outer, effort);
 }
 
 bool take_packed_numbers(std::string_view& bytes, size_t count, uint64_t* out) {

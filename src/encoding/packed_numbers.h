@@ -21,8 +21,13 @@
 
 namespace encoding {
 
+// What the writer does for a few bytes less. Quick is for chunks that live for minutes and are
+// written anew with what comes next: no dynamic programming, one form and one class.
+enum class Effort : uint8_t { Best, Quick };
+
 // Appends 1..1024 numbers.
-void append_packed_numbers(std::string& out, std::span<const int64_t> numbers);
+void append_packed_numbers(std::string& out, std::span<const int64_t> numbers,
+                           Effort effort = Effort::Best);
 
 // Takes `count` (1..1024) numbers off the front of `bytes` into `out`, which has room for `count`
 // rounded up to whole groups of eight. False when they are malformed.

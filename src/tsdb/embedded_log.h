@@ -157,8 +157,11 @@ class EmbeddedLog final : public storage::Log {
   void close();
   // What a replay has met so far.
   struct Replay {
+    // Takes a record, whose batch borrows from the segment.
+    using Give = std::function<core::Result<void>(storage::LogPosition, storage::LogBatch&,
+                                                  const std::shared_ptr<const Loaded>&)>;
     storage::LogPosition from = 0;
-    const Visitor& visit;
+    const Give& give;
     std::optional<int64_t> accepted_at_ms = {};  // of the last record
     std::vector<storage::LogDamage> gaps = {};   // behind it
   };

@@ -3,6 +3,7 @@
 #include "core/log.h"
 #include "tsdb/embedded_log_impl.h"
 #include "tsdb/read_again.h"
+#include "tsdb/replay_ahead.h"
 
 #include <algorithm>
 
@@ -19,6 +20,8 @@ namespace {
 constexpr uint64_t kPieceBytes = 4096;
 // A disk takes seconds to give a piece up: after so many of a file no others are tried.
 constexpr size_t kUnreadPiecesMax = 64;
+// Logs in segments of that size are replayed on two threads.
+constexpr uint64_t kAheadBytesMin = 4 << 20;
 
 }  // namespace
 
@@ -208,23 +211,40 @@ Result<void> EmbeddedLog::replay(LogPosition from, const Visitor& visit) {
     segments.assign(segments_.begin(), segments_.end());
     end = std::max(durable_end_, found_end_);
   }
-  Replay state{.from = from, .visit = visit};
-  if (begin_damage_ && !segments.empty() && from <= begin_damage_->end &&
-      segments.front().first == begin_damage_->end) {
-    state.gaps.push_back(*begin_damage_);
+  const auto read_all = [&](const Replay::Give& give) -> Result<void> {
+    Replay state{.from = from, .give = give};
+    if (begin_damage_ && !segments.empty() && from <= begin_damage_->end &&
+        segments.front().first == begin_damage_->end) {
+      state.gaps.push_back(*begin_damage_);
+    }
+    for (size_t i = 0; i < segments.size(); ++i) {
+      const LogPosition segment_end = i + 1 < segments.size() ? segments[i + 1].first : end;
+      if (segment_end <= from || segment_end == segments[i].first) continue;
+      TRY(replay_segment(segments[i], segment_end, state));
+    }
+    if (unread_end_) state.gaps.push_back(*unread_end_);
+    note_gaps(state, std::nullopt);
+    return {};
+  };
+  const Visitor take = [&](LogPosition position, const LogBatch& batch) {
+    return visit(position, batch).context("replay record {}", position);
+  };
+  if (options_.segment_bytes < kAheadBytesMin) {
+    return read_all(
+        [&](LogPosition position, LogBatch& batch, const auto&) { return take(position, batch); });
   }
-  for (size_t i = 0; i < segments.size(); ++i) {
-    const LogPosition segment_end = i + 1 < segments.size() ? segments[i + 1].first : end;
-    if (segment_end <= from || segment_end == segments[i].first) continue;
-    TRY(replay_segment(segments[i], segment_end, state));
-  }
-  if (unread_end_) state.gaps.push_back(*unread_end_);
-  note_gaps(state, std::nullopt);
-  return {};
+  return ReplayAhead::run(
+      [&](ReplayAhead& ahead) {
+        return read_all([&](LogPosition position, LogBatch& batch, const auto& segment) {
+          return ahead.put(position, batch, segment);
+        });
+      },
+      take);
 }
 
 Result<void> EmbeddedLog::replay_segment(const Segment& segment, LogPosition end, Replay& replay) {
-  const Loaded loaded = TRY(load(segment));
+  const auto shared = std::make_shared<const Loaded>(TRY(load(segment)));
+  const Loaded& loaded = *shared;
   const auto checksums =
       options_.skip_checksums_for_test ? Checksums::SkipForTest : Checksums::Verify;
   SegmentReader reader(loaded.bytes, loaded.header, end, checksums);
@@ -248,7 +268,7 @@ Result<void> EmbeddedLog::replay_segment(const Segment& segment, LogPosition end
     }
     note_gaps(replay, batch.accepted_at_ms);
     replay.accepted_at_ms = batch.accepted_at_ms;
-    TRY(replay.visit(record.position, batch).context("replay record {}", record.position));
+    TRY(replay.give(record.position, batch, shared));
   }
   return {};
 }

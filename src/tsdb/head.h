@@ -20,6 +20,7 @@
 #include "tsdb/label_index.h"
 #include "tsdb/manifest.h"
 #include "tsdb/reader_epochs.h"
+#include "tsdb/series_by_id.h"
 
 #include <atomic>
 #include <cstdint>
@@ -92,6 +93,8 @@ void clip_samples(std::vector<int64_t>& times_ms, std::vector<double>& values, s
 // Ids of the series table end here; self-contained logs put hashes in their place.
 inline constexpr uint64_t kOwnIdEnd = uint64_t{1} << 62U;
 inline constexpr SeriesRef kNoSeries = UINT32_MAX;
+// How many series ahead the ways to a sample are fetched into the cache.
+inline constexpr size_t kPrefetchAhead = 12;
 
 // Thread-safe.
 class Head {
@@ -236,7 +239,13 @@ class Head {
   bool keeps_nothing(const storage::WriteBatch& batch, const storage::BatchSeries& one,
                      std::string_view labels, storage::AppendSummary& summary) const;
   std::optional<storage::RefusalReason> refused_time(int64_t time_ms) const;
+  // From labels to series (head_resolve.cc).
+  static bool has_note(const storage::BatchSeries& one) {
+    return one.note != nullptr && one.note->id() != 0;
+  }
   SeriesRef create_series(std::string_view canonical, const Identity& identity, uint64_t id);
+  void rebuild_table();
+  std::optional<SeriesRef> ref_of(const Identity& identity) const;
   void resolve(const storage::WriteBatch& batch, std::span<Identity> identities,
                storage::AppendSummary& summary);
   void note_series(const storage::BatchSeries& one, const Identity& identity, SeriesRef ref);
@@ -337,7 +346,7 @@ class Head {
 
   // Protected by write_mutex_.
   IdentityTable table_;
-  size_t alias_count_ = 0;
+  std::unordered_map<Identity, SeriesRef, IdentityHash> aliases_;  // of other spellings
   std::optional<storage::LogPosition> last_position_;
   uint32_t batch_number_ = 0;
   int64_t now_ms_ = 0;                 // of the append that runs
@@ -350,7 +359,7 @@ class Head {
   std::vector<SeriesRef> refs_;  // of the batch's series
   std::vector<PairId> pair_scratch_;
   std::vector<model::Sample> sorted_;
-  std::unordered_map<uint64_t, SeriesRef> by_id_;                 // during replay
+  SeriesById by_id_;                                              // during replay
   storage::LogPosition closed_log_before_ = 0;                    // during replay
   std::vector<Tombstone> deleted_;                                // during replay
   std::vector<std::optional<std::vector<uint32_t>>> deleted_of_;  // series -> of deleted_

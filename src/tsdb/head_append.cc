@@ -23,7 +23,6 @@ using storage::WriteBatch;
 
 namespace {
 
-constexpr size_t kPrefetchAhead = 12;
 // A chunk in the head: short enough that a five-minute query decodes little.
 constexpr uint32_t kChunkTarget = 128;
 constexpr size_t kHistogramChunk = 32;
@@ -34,10 +33,6 @@ constexpr int64_t kOldestMs = -(int64_t{1} << 60);
 constexpr size_t kPieceSeriesMax = 16'384;
 constexpr size_t kPieceSamplesMax = 131'072;
 constexpr size_t kPieceHistogramsMax = 4'096;
-// A set of labels of that size is an attack or a bug, and the log must hold it.
-constexpr size_t kLabelBytesMax = 65'536;
-// Other spellings of the label sets of known series, remembered up to this many.
-constexpr size_t kAliasesMin = 4'096;
 constexpr size_t kMetadataMax = 100'000;  // metrics per tenant
 // Spans of a side, or custom bounds, of one histogram. Every read copies them per sample,
 // and no schema has use for so many.
@@ -86,10 +81,6 @@ void refuse_histogram(AppendSummary& summary, std::string_view labels, int64_t t
   summary.refuse(
       RefusalReason::InvalidSample, 1,
       fmt::format("{} at {}: {}", model::LabelsView(labels).to_string(), time_ms, defect));
-}
-
-bool has_note(const BatchSeries& one) {
-  return one.note != nullptr && one.note->id() != 0;
 }
 
 core::Counter& appended_counter() {
@@ -192,111 +183,6 @@ bool Head::keeps_nothing(const WriteBatch& batch, const BatchSeries& one, std::s
     }
   }
   return true;
-}
-
-SeriesRef Head::create_series(std::string_view canonical, const Identity& identity, uint64_t id) {
-  const std::lock_guard data(data_mutex_);
-  const SeriesRef ref = series_.add();
-  Series& series = series_.at(ref);
-  pair_scratch_.clear();
-  index_.add(ref, model::LabelsView(canonical), pair_scratch_);
-  series.id = id;
-  series.identity = identity;
-  series.pairs = std::make_unique_for_overwrite<PairId[]>(pair_scratch_.size());
-  std::copy(pair_scratch_.begin(), pair_scratch_.end(), series.pairs.get());
-  series.pair_count = static_cast<uint16_t>(pair_scratch_.size());
-  table_.insert(identity, ref);
-  return ref;
-}
-
-// Bytes that are not in the table: a new series, or another spelling of a known one.
-// Nothing when all of it was refused.
-Result<std::optional<SeriesRef>> Head::intern(const WriteBatch& batch, const BatchSeries& one,
-                                              const Identity& identity, AppendSummary& summary) {
-  const std::string_view raw = one.labels;
-  if (const auto found = table_.find(identity)) return found;  // earlier in this batch
-  if (raw.size() > kLabelBytesMax) {
-    return core::fail(ErrorCode::InvalidArgument, "labels take {} bytes, allowed are {}",
-                      raw.size(), kLabelBytesMax);
-  }
-  const model::Labels labels = TRY(model::canonical(model::LabelsView(raw)));
-  const bool is_alias = labels.bytes() != raw;
-  const Identity canonical_identity = is_alias ? hasher_(labels.bytes()) : identity;
-  std::optional<SeriesRef> ref = table_.find(canonical_identity);
-  if (!ref) {
-    if (keeps_nothing(batch, one, labels.bytes(), summary)) return std::nullopt;
-    if (options_.series_max != 0 && index_.live_count() >= options_.series_max) {
-      return core::fail(ErrorCode::LimitExceeded, "{}: the tenant has {} series, allowed are {}",
-                        labels.to_string(), index_.live_count(), options_.series_max);
-    }
-    if (series_.next() >= kNoSeries - 1) {
-      return core::fail(ErrorCode::LimitExceeded,
-                        "{}: series references are used up, restart to number them anew",
-                        labels.to_string());
-    }
-    ref = create_series(labels.bytes(), canonical_identity, next_series_id_++);
-  }
-  if (is_alias && alias_count_ < kAliasesMin + 2 * index_.live_count()) {
-    table_.insert(identity, *ref);
-    ++alias_count_;
-  }
-  return ref;
-}
-
-// For the next append, unless the bytes are another spelling of the series' labels.
-void Head::note_series(const BatchSeries& one, const Identity& identity, SeriesRef ref) {
-  if (one.note == nullptr) return;
-  const Series& series = series_.at(ref);
-  if (!(series.identity == identity)) return;
-  *one.note = {.ref = ref,
-               .id_low = static_cast<uint32_t>(series.id),
-               .id_high = static_cast<uint32_t>(series.id >> 32)};
-}
-
-// Identities of series that have a note are filled in here.
-void Head::resolve(const WriteBatch& batch, std::span<Identity> identities,
-                   AppendSummary& summary) {
-  const size_t count = identities.size();
-  refs_.resize(count);
-  const auto prefetch = [&](size_t i) {
-    if (has_note(batch.series[i])) {
-      series_.prefetch_any(batch.series[i].note->ref);
-    } else {
-      table_.prefetch(identities[i]);
-    }
-  };
-  for (size_t i = 0; i < std::min(kPrefetchAhead, count); ++i) prefetch(i);
-  for (size_t i = 0; i < count; ++i) {
-    if (i + kPrefetchAhead < count) prefetch(i + kPrefetchAhead);
-    const BatchSeries& one = batch.series[i];
-    if (has_note(one)) {
-      // Ids are never used again, so an equal one is the series that was noted.
-      const Series* const noted = series_.find_any(one.note->ref);
-      if (noted != nullptr && noted->id == one.note->id()) {
-        refs_[i] = one.note->ref;
-        identities[i] = noted->identity;
-        continue;
-      }
-      identities[i] = hasher_(one.labels);
-    }
-    refs_[i] = table_.find(identities[i]).value_or(kNoSeries);
-    if (refs_[i] != kNoSeries) note_series(one, identities[i], refs_[i]);
-  }
-  for (size_t i = 0; i < count; ++i) {
-    if (refs_[i] != kNoSeries) continue;
-    const BatchSeries& one = batch.series[i];
-    Result<std::optional<SeriesRef>> ref = intern(batch, one, identities[i], summary);
-    if (ref) {
-      refs_[i] = ref->value_or(kNoSeries);
-      if (refs_[i] != kNoSeries) note_series(one, identities[i], refs_[i]);
-      continue;
-    }
-    const auto reason = ref.error().code == ErrorCode::LimitExceeded ? RefusalReason::LimitExceeded
-                                                                     : RefusalReason::InvalidLabels;
-    const uint64_t samples =
-        (one.samples_end - one.samples_begin) + (one.histograms_end - one.histograms_begin);
-    summary.refuse(reason, std::max<uint64_t>(samples, 1), std::move(ref.error().message));
-  }
 }
 
 Result<std::optional<LogPosition>> Head::append(const WriteBatch& batch, int64_t now_ms,
@@ -572,6 +458,9 @@ void Head::apply(LogPosition position, const LogBatch& batch, std::span<const Se
     if (i + kPrefetchAhead < refs.size() && refs[i + kPrefetchAhead] != kNoSeries) {
       series_.prefetch(refs[i + kPrefetchAhead]);
     }
+    if (i + kPrefetchAhead / 2 < refs.size() && refs[i + kPrefetchAhead / 2] != kNoSeries) {
+      series_.at(refs[i + kPrefetchAhead / 2]).open.prefetch();
+    }
     const storage::LogSeries& one = batch.series[i];
     if (refs[i] == kNoSeries) {
       sample = one.samples_end;
@@ -610,7 +499,7 @@ void Head::apply(LogPosition position, const LogBatch& batch, std::span<const Se
 }
 
 void Head::note_position(int64_t time_ms, LogPosition position) {
-  if (time_ms > newest_ms_) newest_ms_ = time_ms;
+  if (time_ms > newest_ms_.load(std::memory_order_relaxed)) newest_ms_ = time_ms;
   if (time_ms >= noted_start_ms_ && time_ms < noted_end_ms_) return;
   const int64_t range = options_.block_range_ms;
   int64_t start = time_ms - time_ms % range;
@@ -647,7 +536,7 @@ void Head::seal(Series& series) {
   }
   series.open.copy_to(seal_times_, seal_values_);
   seal_bytes_.clear();
-  encoding::append_float_chunk(seal_bytes_, seal_times_, seal_values_);
+  encoding::append_float_chunk(seal_bytes_, seal_times_, seal_values_, encoding::Effort::Quick);
   Chunk* const sealed =
       Chunk::create(seal_bytes_, seal_times_.front(), seal_times_.back(), seal_times_.size());
   sealed->prev = joins ? prev->prev : prev;

@@ -157,12 +157,15 @@ bool Head::forget_hidden(uint64_t& series_dropped) {
   // Some may have been written to meanwhile.
   std::erase_if(empty, [&](SeriesRef ref) { return series_.at(ref).has_samples(); });
   index_.remove(empty, [&](SeriesRef ref) { return series_.at(ref).pair_ids(); });
-  const auto is_gone = [&](SeriesRef ref) {
-    return std::binary_search(empty.begin(), empty.end(), ref);
-  };
-  if (!empty.empty()) table_.remove_if(is_gone);
-  alias_count_ = table_.size() - index_.live_count();
-  for (const SeriesRef ref : empty) series_.remove(ref);
+  if (!empty.empty()) {
+    std::erase_if(aliases_, [&](const auto& alias) {
+      return std::binary_search(empty.begin(), empty.end(), alias.second);
+    });
+  }
+  for (const SeriesRef ref : empty) {
+    table_.erase(series_.at(ref).identity, ref);
+    series_.remove(ref);
+  }
   free_retired();
   series_dropped += empty.size();
   hidden_epoch_.reset();

@@ -15,7 +15,7 @@ using storage::LogPosition;
 void Head::restore_series(uint64_t id, std::string_view labels) {
   const std::lock_guard write(write_mutex_);
   const Identity identity = hasher_(labels);
-  std::optional<SeriesRef> ref = table_.find(identity);
+  std::optional<SeriesRef> ref = ref_of(identity);
   if (!ref) ref = create_series(labels, identity, id < kOwnIdEnd ? id : next_series_id_++);
   const std::lock_guard data(data_mutex_);
   Series& series = series_.at(*ref);
@@ -24,7 +24,7 @@ void Head::restore_series(uint64_t id, std::string_view labels) {
     series.id = std::max(series.id, id);
   }
   series.logged = true;
-  by_id_.insert_or_assign(id, *ref);
+  by_id_.set(id, *ref, kOwnIdEnd);
 }
 
 void Head::restore_metadata(const model::Metadata& metadata) {
@@ -81,9 +81,8 @@ Head::Unknown Head::replay(LogPosition position, const LogBatch& batch) {
   uint32_t histograms_begin = 0;
   for (const storage::LogSeries& one : batch.series) {
     if (!one.labels.empty()) restore_series(one.id, one.labels);
-    const auto found = by_id_.find(one.id);
-    const bool is_unknown = found == by_id_.end();
-    refs_.push_back(is_unknown ? kNoSeries : found->second);
+    refs_.push_back(by_id_.find(one.id).value_or(kNoSeries));
+    const bool is_unknown = refs_.back() == kNoSeries;
     for (; begin < one.samples_end; ++begin) {
       if (is_unknown) count_unknown(batch.samples[begin].timestamp_ms, position, unknown);
     }
@@ -106,7 +105,13 @@ Head::Unknown Head::replay(LogPosition position, const LogBatch& batch) {
   uint32_t sample = 0;
   uint32_t histogram = 0;
   uint32_t exemplar = 0;
+  const auto prefetch = [&](size_t i) {
+    if (i >= refs_.size() || refs_[i] == kNoSeries) return;
+    series_.prefetch(refs_[i]);
+  };
+  for (size_t i = 0; i < kPrefetchAhead; ++i) prefetch(i);
   for (size_t i = 0; i < batch.series.size(); ++i) {
+    prefetch(i + kPrefetchAhead);
     storage::LogSeries one = batch.series[i];
     for (; sample < one.samples_end; ++sample) {
       const Sample& given = batch.samples[sample];

@@ -2,6 +2,7 @@
 
 #include "core/result.h"
 
+#include <algorithm>
 #include <cstring>
 #include <new>
 
@@ -23,40 +24,60 @@ void Chunk::destroy(Chunk* chunk) {
   ::operator delete(chunk);  // trivially destructible
 }
 
-void OpenChunk::grow() {
-  const auto capacity = static_cast<uint8_t>(capacity_ == 0 ? 4 : capacity_ * 2);
-  auto* const data = static_cast<std::byte*>(::operator new(size_of(capacity)));
-  std::byte* const old = data_;
-  const size_t old_capacity = capacity_;
-  data_ = data;
+// Keeps what is there; from a chunk without memory it becomes one with.
+void OpenChunk::reallocate(uint8_t capacity, bool has_times) {
+  auto* const memory = static_cast<std::byte*>(::operator new(size_of(capacity, has_times)));
+  auto* const values = reinterpret_cast<double*>(memory);
+  auto* const offsets = reinterpret_cast<uint32_t*>(values + capacity);
+  for (size_t i = 0; i < count_; ++i) values[i] = value(i);
+  for (size_t i = 0; has_times && i < count_; ++i) {
+    offsets[i] = static_cast<uint32_t>(offset_of(time_ms(i)));
+  }
+  if (has_memory()) ::operator delete(this->values());
+  bits_ = reinterpret_cast<uint64_t>(memory);
   capacity_ = capacity;
-  if (old == nullptr) return;
-  const std::byte* const old_values = old + sizeof(int64_t);
-  std::memcpy(data_, old, sizeof(int64_t));
-  std::memcpy(values(), old_values, count_ * sizeof(double));
-  std::memcpy(offsets(), old_values + old_capacity * sizeof(double), count_ * sizeof(uint32_t));
-  ::operator delete(old);
+  has_times_ = has_times;
 }
 
 void OpenChunk::add(int64_t time_ms, double value) {
-  if (count_ == capacity_) grow();
-  if (count_ == 0) *base() = time_ms;
-  offsets()[count_] =
-      static_cast<uint32_t>(static_cast<uint64_t>(time_ms) - static_cast<uint64_t>(*base()));
-  values()[count_] = value;
+  if (count_ == 0) {
+    base_ms_ = time_ms;
+    if (!has_memory()) bits_ = std::bit_cast<uint64_t>(value);
+  }
+  const uint64_t offset = offset_of(time_ms);
+  if (count_ == 1) step_ms_ = static_cast<uint32_t>(offset);
+  const bool needs_times = !has_times_ && count_ > 1 && offset != uint64_t{step_ms_} * count_;
+  const bool needs_memory =
+      !has_memory() && (needs_times || std::bit_cast<uint64_t>(value) != bits_);
+  if (needs_memory || needs_times || (has_memory() && count_ == capacity_)) {
+    // 3, 7, 15, 31: with the 8 bytes that malloc adds, powers of two.
+    uint8_t capacity = std::max<uint8_t>(capacity_, 3);
+    while (capacity <= count_) capacity = static_cast<uint8_t>(2 * capacity + 1);
+    reallocate(capacity, has_times_ || needs_times);
+  }
+  if (has_memory()) {
+    values()[count_] = value;
+    if (has_times_) offsets()[count_] = static_cast<uint32_t>(offset);
+  }
   ++count_;
 }
 
 void OpenChunk::clear() {
-  ::operator delete(data_);
-  data_ = nullptr;
+  if (has_memory()) ::operator delete(values());
+  bits_ = 0;
+  step_ms_ = 0;
   count_ = 0;
   capacity_ = 0;
+  has_times_ = false;
 }
 
 void OpenChunk::copy_to(std::vector<int64_t>& times, std::vector<double>& values_out) const {
   for (size_t i = 0; i < count_; ++i) times.push_back(time_ms(i));
-  if (count_ != 0) values_out.insert(values_out.end(), values(), values() + count_);
+  if (has_memory()) {
+    values_out.insert(values_out.end(), values(), values() + count_);
+  } else {
+    values_out.insert(values_out.end(), count_, std::bit_cast<double>(bits_));
+  }
 }
 
 bool Series::has_samples() const {
@@ -64,9 +85,25 @@ bool Series::has_samples() const {
   return extra != nullptr && !extra->empty();
 }
 
-SeriesRef SeriesSlots::add() {
+const PairId* SeriesSlots::Block::keep(std::span<const PairId> pairs) {
+  if (pairs.size() > kPageSize - page_used) {
+    const size_t size = std::max(kPageSize, pairs.size());
+    pages.push_back(std::make_unique_for_overwrite<PairId[]>(size));
+    page_used = 0;
+  }
+  PairId* const kept = pages.back().get() + page_used;
+  std::copy(pairs.begin(), pairs.end(), kept);
+  page_used = std::min(kPageSize, page_used + pairs.size());
+  return kept;
+}
+
+SeriesRef SeriesSlots::add(std::span<const PairId> pairs) {
   if (next_ % kBlockSize == 0) blocks_.push_back(std::make_unique<Block>());
-  ++blocks_.back()->live;
+  Block& block = *blocks_.back();
+  Series& series = block.series[next_ % kBlockSize];
+  series.pairs = block.keep(pairs);
+  series.pair_count = static_cast<uint16_t>(pairs.size());
+  ++block.live;
   return static_cast<SeriesRef>(next_++);
 }
 
@@ -75,7 +112,8 @@ void SeriesSlots::remove(SeriesRef ref) {
   Series& series = block->series[ref % kBlockSize];
   ENSURE(!series.has_samples());
   series.id = 0;
-  series.pairs.reset();
+  series.pairs = nullptr;
+  series.pair_count = 0;
   series.extra.reset();
   // The block that is being filled stays: its slots are handed out yet.
   const bool full = (ref / kBlockSize + 1) * kBlockSize <= next_;

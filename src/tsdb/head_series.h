@@ -1,10 +1,10 @@
 // One series in the head: a small open chunk that grows, and a chain of sealed chunks.
 //
-//   Series ─> OpenChunk (raw, at most 32 samples)
+//   Series ─> OpenChunk (raw, at most 31 samples)
 //          └> Chunk (newest) ─> Chunk ─> ...      immutable, encoded
 //
 // Sealing joins the open chunk to the newest sealed one until that has kChunkTarget
-// samples: memory stays near the size of full chunks while only 32 samples are raw.
+// samples: memory stays near the size of full chunks while only 31 samples are raw.
 
 #pragma once
 
@@ -13,6 +13,7 @@
 #include "tsdb/label_index.h"
 
 #include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -43,11 +44,13 @@ struct Chunk {
   static void destroy(Chunk* chunk);
 };
 
-// The newest float samples, raw: 4-byte offsets of time and 8-byte values in one
-// allocation that doubles from 4 samples on.
+// The newest float samples. What repeats takes no memory of its own: samples at a steady pace
+// need their first time and the step, equal ones their value once. The rest is raw, 8 bytes a
+// value and, when the pace is not steady, 4 bytes a time, in one allocation that grows in
+// the steps of the allocator's sizes.
 class OpenChunk {
  public:
-  static constexpr uint8_t kCapacityMax = 32;
+  static constexpr uint8_t kCapacityMax = 31;
 
   OpenChunk() = default;
   OpenChunk(const OpenChunk&) = delete;
@@ -56,35 +59,44 @@ class OpenChunk {
 
   size_t size() const { return count_; }
   bool empty() const { return count_ == 0; }
-  int64_t time_ms(size_t i) const { return *base() + offsets()[i]; }
-  double value(size_t i) const { return values()[i]; }
+  int64_t time_ms(size_t i) const {
+    const uint64_t offset = has_times_ ? offsets()[i] : static_cast<uint64_t>(step_ms_) * i;
+    return static_cast<int64_t>(static_cast<uint64_t>(base_ms_) + offset);
+  }
+  double value(size_t i) const { return has_memory() ? values()[i] : std::bit_cast<double>(bits_); }
   int64_t max_time_ms() const { return time_ms(count_ - 1U); }
   // Whether a sample at this time can be added without sealing first.
   bool fits(int64_t time_ms) const {
-    return count_ == 0 ||
-           (count_ < kCapacityMax &&
-            static_cast<uint64_t>(time_ms) - static_cast<uint64_t>(*base()) <= UINT32_MAX);
+    return count_ == 0 || (count_ < kCapacityMax && offset_of(time_ms) <= UINT32_MAX);
   }
   // Precondition: fits(), and later than all before.
   void add(int64_t time_ms, double value);
   void clear();
   void copy_to(std::vector<int64_t>& times, std::vector<double>& values_out) const;
-  size_t allocated_bytes() const { return size_of(capacity_); }
+  size_t allocated_bytes() const { return size_of(capacity_, has_times_); }
   // The cache line that the next add() writes.
-  void prefetch() const { __builtin_prefetch(data_, 1); }
+  void prefetch() const {
+    if (has_memory()) __builtin_prefetch(values() + count_, 1);
+  }
 
  private:
-  static size_t size_of(size_t capacity) {
-    return capacity == 0 ? 0 : sizeof(int64_t) + capacity * (sizeof(double) + sizeof(uint32_t));
+  static size_t size_of(size_t capacity, bool has_times) {
+    return capacity * (sizeof(double) + (has_times ? sizeof(uint32_t) : 0));
   }
-  void grow();
-  int64_t* base() const { return reinterpret_cast<int64_t*>(data_); }
-  double* values() const { return reinterpret_cast<double*>(data_ + sizeof(int64_t)); }
+  uint64_t offset_of(int64_t time_ms) const {
+    return static_cast<uint64_t>(time_ms) - static_cast<uint64_t>(base_ms_);
+  }
+  bool has_memory() const { return capacity_ != 0; }
+  void reallocate(uint8_t capacity, bool has_times);
+  double* values() const { return reinterpret_cast<double*>(bits_); }
   uint32_t* offsets() const { return reinterpret_cast<uint32_t*>(values() + capacity_); }
 
-  std::byte* data_ = nullptr;
+  uint64_t bits_ = 0;  // the address of the memory, or without it the bits of every value
+  int64_t base_ms_ = 0;
+  uint32_t step_ms_ = 0;
   uint8_t count_ = 0;
   uint8_t capacity_ = 0;
+  bool has_times_ = false;  // otherwise the pace is steady
 };
 
 // What late samples count towards their limit: a histogram takes as much memory as several.
@@ -123,7 +135,7 @@ struct SeriesExtra {
 struct Series {
   uint64_t id = 0;  // in the log; 0: the slot is free
   Identity identity;
-  std::unique_ptr<PairId[]> pairs;
+  const PairId* pairs = nullptr;  // in a page of the slots
   int64_t last_time_ms = kNoTime;  // of the floats in chunks
   double last_value = 0;
   OpenChunk open;
@@ -133,7 +145,7 @@ struct Series {
   uint16_t pair_count = 0;
   bool logged = false;  // the log knows id and labels
 
-  std::span<const PairId> pair_ids() const { return {pairs.get(), pair_count}; }
+  std::span<const PairId> pair_ids() const { return {pairs, pair_count}; }
   bool has_samples() const;
 };
 
@@ -143,7 +155,7 @@ class SeriesSlots {
   static constexpr size_t kBlockSize = 1024;
 
   // References start at 0 and are never used again.
-  SeriesRef add();
+  SeriesRef add(std::span<const PairId> pairs);
   Series& at(SeriesRef ref) { return blocks_[ref / kBlockSize]->series[ref % kBlockSize]; }
   const Series& at(SeriesRef ref) const {
     return blocks_[ref / kBlockSize]->series[ref % kBlockSize];
@@ -168,9 +180,15 @@ class SeriesSlots {
   size_t next() const { return next_; }
 
  private:
+  // Pairs of a block's series go with the block: one allocation for many.
+  static constexpr size_t kPageSize = 2048;
   struct Block {
     std::array<Series, kBlockSize> series;
+    std::vector<std::unique_ptr<PairId[]>> pages;
+    size_t page_used = kPageSize;  // of the last one
     size_t live = 0;
+
+    const PairId* keep(std::span<const PairId> pairs);
   };
   std::vector<std::unique_ptr<Block>> blocks_;
   size_t next_ = 0;

@@ -20,6 +20,11 @@ struct Identity {
   bool operator==(const Identity&) const = default;
 };
 
+// The bits of a keyed hash are one already.
+struct IdentityHash {
+  size_t operator()(const Identity& id) const { return id.low; }
+};
+
 // Immutable after construction, thread-safe. The key lives as long as the process:
 // identities never reach the disk.
 class IdentityHasher {

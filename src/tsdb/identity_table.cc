@@ -1,37 +1,30 @@
 #include "tsdb/identity_table.h"
 
+#include "core/result.h"
+
 #include <algorithm>
 #include <bit>
-#include <utility>
 
 namespace tsdb {
 
-void IdentityTable::put(const Identity& id, SeriesRef ref) {
-  size_t at = home(id);
-  while (slots_[at].ref != kEmpty) at = (at + 1) & (slots_.size() - 1);
-  slots_[at] = {id, ref};
-  ++size_;
-}
+IdentityTable::IdentityTable(size_t series_count)
+    : slots_(std::max(kSlotsMin, std::bit_ceil(series_count * 2))) {}
 
 void IdentityTable::insert(const Identity& id, SeriesRef ref) {
-  if ((size_ + 1) * 10 > slots_.size() * 7) {
-    rebuild(slots_.size() * 2, [](SeriesRef) { return false; });
-  }
-  put(id, ref);
+  ENSURE(!is_full() && ref < kErased);
+  size_t at = home(id);
+  while (slots_[at].ref != kEmpty) at = (at + 1) & (slots_.size() - 1);
+  slots_[at] = {.tag = tag_of(id), .ref = ref};
+  ++used_;
 }
 
-void IdentityTable::rebuild(size_t slot_count, const std::function<bool(SeriesRef)>& dead) {
-  std::vector<Slot> old = std::exchange(slots_, std::vector<Slot>(slot_count));
-  size_ = 0;
-  for (const Slot& slot : old) {
-    if (slot.ref != kEmpty && !dead(slot.ref)) put(slot.id, slot.ref);
+void IdentityTable::erase(const Identity& id, SeriesRef ref) {
+  size_t at = home(id);
+  while (slots_[at].ref != ref) {
+    ENSURE(slots_[at].ref != kEmpty);
+    at = (at + 1) & (slots_.size() - 1);
   }
-}
-
-void IdentityTable::remove_if(const std::function<bool(SeriesRef)>& dead) {
-  size_t left = 0;
-  for (const Slot& slot : slots_) left += slot.ref != kEmpty && !dead(slot.ref) ? 1 : 0;
-  rebuild(std::max(kSlotsMin, std::bit_ceil(left * 2)), dead);
+  slots_[at].ref = kErased;
 }
 
 }  // namespace tsdb

@@ -6,6 +6,37 @@
 
 namespace tsdb {
 
+namespace {
+
+// Doubling would leave a quarter of the memory of long lists unused.
+void append(std::vector<SeriesRef>& refs, SeriesRef ref) {
+  constexpr size_t kDoublesBelow = 64;
+  if (refs.size() == refs.capacity() && refs.size() >= kDoublesBelow) {
+    refs.reserve(refs.size() + refs.size() / 8);
+  }
+  refs.push_back(ref);
+}
+
+// Both sorted.
+void remove_from(std::vector<SeriesRef>& refs, const std::vector<SeriesRef>& gone) {
+  constexpr size_t kSearchesBelow = 16;  // times as long: sweeping over both costs less
+  if (refs.size() * kSearchesBelow < gone.size()) {
+    std::erase_if(refs,
+                  [&](SeriesRef ref) { return std::binary_search(gone.begin(), gone.end(), ref); });
+    return;
+  }
+  auto at = std::lower_bound(refs.begin(), refs.end(), gone.front());
+  auto kept = at;
+  auto next = gone.begin();
+  for (; at != refs.end() && next != gone.end(); ++at) {
+    while (next != gone.end() && *next < *at) ++next;
+    if (next == gone.end() || *next != *at) *kept++ = *at;
+  }
+  refs.erase(std::copy(at, refs.end(), kept), refs.end());
+}
+
+}  // namespace
+
 PairId LabelIndex::intern(const model::Label& label) {
   scratch_.clear();
   model::append_label(scratch_, label.name, label.value);
@@ -35,10 +66,10 @@ PairId LabelIndex::intern(const model::Label& label) {
 
 void LabelIndex::add(SeriesRef ref, model::LabelsView labels, std::vector<PairId>& pairs) {
   ENSURE(all_.empty() || all_.back() < ref);
-  all_.push_back(ref);
+  append(all_, ref);
   for (const model::Label& label : labels) {
     const PairId id = intern(label);
-    pairs_[id].refs.push_back(ref);
+    append(pairs_[id].refs, ref);
     pairs.push_back(id);
   }
 }
@@ -51,13 +82,10 @@ void LabelIndex::remove(const std::vector<SeriesRef>& refs, const PairsOf& pairs
   }
   std::sort(touched.begin(), touched.end());
   touched.erase(std::unique(touched.begin(), touched.end()), touched.end());
-  const auto is_gone = [&](SeriesRef ref) {
-    return std::binary_search(refs.begin(), refs.end(), ref);
-  };
   std::vector<uint32_t> touched_names;
   for (const PairId id : touched) {
     Pair& pair = pairs_[id];
-    std::erase_if(pair.refs, is_gone);
+    remove_from(pair.refs, refs);
     if (!pair.refs.empty()) continue;
     by_bytes_.erase(pair.bytes);
     touched_names.push_back(pair.name);
@@ -75,7 +103,7 @@ void LabelIndex::remove(const std::vector<SeriesRef>& refs, const PairsOf& pairs
     names_[name].sorted -= static_cast<size_t>(std::count_if(values.begin(), sorted_end, is_freed));
     std::erase_if(values, is_freed);
   }
-  std::erase_if(all_, is_gone);
+  remove_from(all_, refs);
 }
 
 model::Label LabelIndex::label(PairId pair) const {

@@ -52,6 +52,7 @@ class LabelIndex final : public PostingsSource {
   const std::deque<Name>& names() const { return names_; }
 
   std::vector<uint32_t> all() const override { return all_; }
+  const std::vector<SeriesRef>& all_refs() const { return all_; }
   Postings postings(std::string_view name, std::string_view value) const override;
   void for_each_value(std::string_view name, const ValueVisitor& visit) const override;
   // The same in the order of the values, which is kept for the next call.
