@@ -197,7 +197,7 @@ Result<void> Engine::recover() {
     Tenant& tenant = impl.tenant_for(std::string(batch.tenant));
     const Head::Unknown unknown = tenant.head.replay(position, batch);
     impl.note_dropped(impl.dropped, batch, unknown.lost);
-    impl.note_dropped(impl.perhaps_dropped, batch, unknown.perhaps_deleted);
+    impl.note_dropped(impl.perhaps_dropped, batch, unknown.perhaps_gone);
     for (const storage::LogSeries& one : batch.series) {
       if (one.id < kOwnIdEnd) next_id = std::max(next_id, one.id + 1);
     }

@@ -36,15 +36,17 @@ struct BlockMeta;  // tsdb/manifest.h
 
 struct EngineOptions {
   std::string data_dir;
-  int64_t retention_ms = 7LL * 24 * 3'600'000;     // from the newest block's end; 0: for ever
-  uint64_t retention_bytes = 0;                    // of blocks and log; 0: no limit
-  int64_t block_range_ms = 2LL * 3'600'000;        // blocks start at multiples of it
-  int64_t block_range_max_ms = 24LL * 3'600'000;   // merged blocks; a multiple of block_range_ms
-  int64_t out_of_order_window_ms = 3'600'000;      // behind the tenant's newest sample
-  int64_t ahead_max_ms = 600'000;                  // before the wall clock
-  uint64_t late_samples_max = 4'000'000;           // per tenant, in memory
-  size_t exemplars_max = 20'000;                   // per tenant; the oldest go first
-  size_t series_max = 0;                           // per tenant, in the head; 0: no limit
+  int64_t retention_ms = 7LL * 24 * 3'600'000;    // from the newest block's end; 0: for ever
+  uint64_t retention_bytes = 0;                   // of blocks and log; 0: no limit
+  int64_t block_range_ms = 2LL * 3'600'000;       // blocks start at multiples of it
+  int64_t block_range_max_ms = 24LL * 3'600'000;  // merged blocks; a multiple of block_range_ms
+  int64_t out_of_order_window_ms = 3'600'000;     // behind the tenant's newest sample
+  int64_t ahead_max_ms = 600'000;                 // before the wall clock
+  uint64_t late_samples_max = 4'000'000;          // per tenant, in memory
+  size_t exemplars_max = 20'000;                  // per tenant; the oldest go first
+  int64_t stale_after_ms = 900'000;  // series leave the head without a sample; 0: never
+  size_t stale_series_min = 1'000;   // so many at once, and a fiftieth of all
+  size_t series_max = 0;             // per tenant, in the head; 0: no limit
   size_t block_index_cache_bytes = 256ULL << 20U;  // decoded indexes of blocks
   uint64_t reserve_bytes = 32ULL << 20U;           // of the disk (disk_guard.h); merges leave twice
 };
@@ -96,6 +98,7 @@ struct MaintainReport {
   uint32_t blocks_written = 0;
   uint32_t blocks_deleted = 0;
   uint64_t series_dropped = 0;
+  uint64_t series_evicted = 0;  // of these, before their range was closed
 };
 
 struct CompactReport {

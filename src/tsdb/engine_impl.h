@@ -49,6 +49,8 @@ struct Tenant {
   Head head;
   // Since when there are patches that no flush took; the maintaining thread's.
   std::optional<int64_t> patches_since_ns;
+  // When it was last asked for series that stopped; the maintaining thread's.
+  std::optional<int64_t> evicted_at_ns;
 
   // One moment: a merge and the tombstones that it made superfluous change together.
   Stored stored() const {
@@ -134,7 +136,11 @@ struct Engine::Impl {
   core::Result<MaintainReport> maintain(bool everything);
   std::optional<int64_t> flush_until(Tenant& tenant, bool everything);
   core::Result<void> flush_tenant(Tenant& tenant, bool everything);
-  core::Result<void> flush_slot(Tenant& tenant, const HeadFlush& flush, model::TimeRange slot);
+  core::Result<void> flush_slot(Tenant& tenant, const HeadFlush& flush, model::TimeRange slot,
+                                const std::vector<SeriesRef>& refs);
+  void drop_unpublished();
+  void show_flushed(MaintainReport& report);
+  void keep_unsure();
   core::Result<uint64_t> write_snapshot();
   core::Result<void> publish_flushed(MaintainReport& report);
   void carry_future(storage::LogPosition needed);
@@ -144,6 +150,9 @@ struct Engine::Impl {
   // Removes a file that no manifest names any more; tried again until it works.
   void drop_file(std::string path);
   void retry_drops();
+
+  // engine_evict.cc; with maintain_mutex
+  core::Result<void> evict_stale(Tenant& tenant, MaintainReport& report);
 
   // engine_retention.cc
   core::Result<uint32_t> delete_expired();

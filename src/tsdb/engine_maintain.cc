@@ -145,9 +145,15 @@ Result<MaintainReport> Engine::Impl::maintain(bool everything) {
     }
     return flushes.empty() ? Result<void>() : publish_flushed(report);
   });
-  // What was written but not published: the samples stay in the head and are flushed again.
-  for (const Flushed& one : flushed) drop_file(blocks_dir() + "/" + one.meta.file_name());
-  flushed.clear();
+  drop_unpublished();
+  run([&]() -> Result<void> {
+    TRY(store_first_manifest());
+    for (Tenant* tenant : all_tenants()) {
+      TRY(evict_stale(*tenant, report).context("evict series of {}", tenant->head.tenant()));
+    }
+    return {};
+  });
+  drop_unpublished();
   // Also when the flush failed: a full disk is why it does.
   run([&]() -> Result<void> {
     report.blocks_deleted = TRY(delete_expired());
@@ -155,12 +161,26 @@ Result<MaintainReport> Engine::Impl::maintain(bool everything) {
   });
   run([&] { return drop_tombstones(); });
   retry_drops();
-  for (Tenant* tenant : all_tenants()) tenant->head.forget_hidden(report.series_dropped);
+  for (Tenant* tenant : all_tenants()) {
+    tenant->head.forget_hidden(report.series_dropped);
+    tenant->head.finish_eviction(report.series_evicted);
+  }
+  static core::Counter& evicted =
+      core::counter("petrel_tsdb_series_evicted_total",
+                    "Series that stopped and left memory before their two hours were over.");
+  evicted.add(static_cast<double>(report.series_evicted));
+  report.series_dropped += report.series_evicted;
   if (!done) {
     flush_failures().add();
     return tl::unexpected(done.error());
   }
   return report;
+}
+
+// What was written but not published: the samples stay in the head and are flushed again.
+void Engine::Impl::drop_unpublished() {
+  for (const Flushed& one : flushed) drop_file(blocks_dir() + "/" + one.meta.file_name());
+  flushed.clear();
 }
 
 // Up to where a tenant is to be flushed now; nothing when it is not time for a flush. A range
@@ -217,14 +237,15 @@ Result<void> Engine::Impl::flush_tenant(Tenant& tenant, bool everything) {
   const HeadFlush flush = tenant.head.begin_flush(*until, log);
   flushes.push_back({.tenant = &tenant, .head = flush});
   for (const TimeRange slot : tenant.head.flush_slots(flush)) {
-    TRY(flush_slot(tenant, flush, slot));
+    TRY(flush_slot(tenant, flush, slot, tenant.head.flush_series(flush, slot)));
   }
   return {};
 }
 
-Result<void> Engine::Impl::flush_slot(Tenant& tenant, const HeadFlush& flush, TimeRange slot) {
+Result<void> Engine::Impl::flush_slot(Tenant& tenant, const HeadFlush& flush, TimeRange slot,
+                                      const std::vector<SeriesRef>& refs) {
   const int64_t started_ns = clock.monotonic_ns();
-  SortedSeries sorted = sort_series(tenant.head, tenant.head.flush_series(flush, slot));
+  SortedSeries sorted = sort_series(tenant.head, refs);
   if (sorted.refs.empty()) return {};
   Flushed done;
   done.tenant = &tenant;
@@ -319,6 +340,26 @@ Result<uint64_t> Engine::Impl::write_snapshot() {
   return number;
 }
 
+// Of blocks that a stored manifest names.
+void Engine::Impl::show_flushed(MaintainReport& report) {
+  static core::Counter& bytes =
+      core::counter("petrel_tsdb_flushed_bytes_total", "Bytes of blocks written from the head.");
+  for (const Flushed& one : std::exchange(flushed, {})) {
+    Blocks blocks = *one.tenant->blocks();
+    blocks.push_back(one.block);
+    one.tenant->set_blocks(std::move(blocks));
+    bytes.add(static_cast<double>(one.meta.size_bytes));
+    ++report.blocks_written;
+  }
+}
+
+// Nobody knows which manifest a restart will find: both must find their files.
+void Engine::Impl::keep_unsure() {
+  for (const Flushed& one : std::exchange(flushed, {})) {
+    unsure_files.push_back(blocks_dir() + "/" + one.meta.file_name());
+  }
+}
+
 Result<void> Engine::Impl::publish_flushed(MaintainReport& report) {
   // Records before this position are applied, so the snapshot has what they introduce,
   // also those that carry no samples.
@@ -352,6 +393,8 @@ Result<void> Engine::Impl::publish_flushed(MaintainReport& report) {
     }
   }
   for (const Flushed& one : flushed) next.blocks.push_back(one.meta);
+  const LogPosition log_low = log.low();
+  std::erase_if(next.evicted, [&](const auto& one) { return one.second <= log_low; });
   if (PETREL_MUTATED("flush-cuts-log-before-publish")) (void)log.truncate_before(needed);
   if (PETREL_MUTATED("flush-hides-before-publish")) {
     for (const Flush& one : flushes) one.tenant->head.end_flush(one.head);
@@ -362,24 +405,13 @@ Result<void> Engine::Impl::publish_flushed(MaintainReport& report) {
       drop_file(snapshot_path(snapshot));
       return stored;
     }
-    // Nobody knows which manifest a restart will find: both must find their files. The heads
-    // hold everything until a manifest is stored for sure, so that either is right.
+    // The heads hold everything until a manifest is stored for sure, so that either is right.
     unsure_files.push_back(snapshot_path(snapshot));
-    for (const Flushed& one : std::exchange(flushed, {})) {
-      unsure_files.push_back(blocks_dir() + "/" + one.meta.file_name());
-    }
+    keep_unsure();
     return stored;
   }
 
-  static core::Counter& bytes =
-      core::counter("petrel_tsdb_flushed_bytes_total", "Bytes of blocks written from the head.");
-  for (const Flushed& one : std::exchange(flushed, {})) {
-    Blocks blocks = *one.tenant->blocks();
-    blocks.push_back(one.block);
-    one.tenant->set_blocks(std::move(blocks));
-    bytes.add(static_cast<double>(one.meta.size_bytes));
-    ++report.blocks_written;
-  }
+  show_flushed(report);
   for (const Flush& one : flushes) {
     one.tenant->head.end_flush(one.head);
     one.tenant->patches_since_ns.reset();

@@ -72,6 +72,11 @@ Result<void> Engine::Impl::settle_positions() {
     closed.log_before = high;
     positions_unsettled = true;
   }
+  for (auto& [tenant, before] : manifest.evicted) {
+    if (before <= high || PETREL_MUTATED("start-keeps-positions")) continue;
+    before = high;
+    positions_unsettled = true;
+  }
   for (Tombstone& one : manifest.tombstones) {
     if (one.log_before <= high || PETREL_MUTATED("start-keeps-positions")) continue;
     one.log_before = high;
@@ -117,6 +122,7 @@ Result<void> Engine::Impl::open_blocks() {
   for (const auto& [id, closed] : manifest.closed) {
     tenant_for(id).head.restore_closed(closed.before_ms, closed.log_before);
   }
+  for (const auto& [id, before] : manifest.evicted) tenant_for(id).head.restore_evicted(before);
   return {};
 }
 

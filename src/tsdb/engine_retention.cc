@@ -42,8 +42,12 @@ std::vector<Engine::Impl::Expired> Engine::Impl::expired_blocks() const {
       gone.push_back({.meta = meta});
       continue;
     }
-    kept.push_back(&meta);
     bytes += meta.size_bytes;
+    // What the log would bring back at the next start stays: series that were evicted.
+    const auto closed = manifest.closed.find(meta.tenant);
+    const bool is_closed =
+        closed != manifest.closed.end() && meta.max_time_ms < closed->second.before_ms;
+    if (is_closed || PETREL_MUTATED("evict-ignores-retention")) kept.push_back(&meta);
   }
   if (options.retention_bytes == 0) return gone;
   if (manifest.snapshot_number != 0) {

@@ -113,11 +113,11 @@ class Head {
                                                            int64_t now_ms, storage::Log& log,
                                                            storage::AppendSummary& summary);
   // Applies what was judged in an earlier life. Ids that were met before have no labels.
-  // The samples of unknown ids, without those that blocks hold. Where deletions cover them
-  // the series may have gone with them, or its labels were lost.
+  // The samples of unknown ids, without those that blocks hold. Where deletions cover them or
+  // series were evicted since, the series may have gone with that, or its labels were lost.
   struct Unknown {
     uint64_t lost = 0;
-    uint64_t perhaps_deleted = 0;
+    uint64_t perhaps_gone = 0;  // deleted, or evicted for a block
   };
   Unknown replay(storage::LogPosition position, const storage::LogBatch& batch);
   // A series, metadata or exemplar of the snapshot; before replay().
@@ -127,6 +127,8 @@ class Head {
   // Before replay(): what blocks hold already, and what was deleted.
   void restore_closed(int64_t before_ms, storage::LogPosition log_before);
   void restore_deleted(std::vector<Tombstone> tombstones) { deleted_ = std::move(tombstones); }
+  // Unknown ids of records before that position may be those of series that were evicted.
+  void restore_evicted(storage::LogPosition log_before) { evicted_log_before_ = log_before; }
   void finish_replay();  // forgets what only replay() needed
 
   // --- Reading (head_read.cc)
@@ -199,6 +201,18 @@ class Head {
   // Frees what is hidden, once no reader from before end_flush() is left; false when
   // there still is one.
   bool forget_hidden(uint64_t& series_dropped);
+  // Series that stopped leave early (head_evict.cc): those of floats in order, whose last sample
+  // is before `before_ms` and not in a block yet. What the flush takes of them is a block's from
+  // begin_eviction() on; once no older reader is left finish_eviction() frees those that are
+  // still as they were. False while it waits.
+  struct Stale {
+    SeriesRef ref = 0;
+    int64_t last_time_ms = 0;
+  };
+  std::vector<Stale> stale_series(int64_t before_ms) const;
+  HeadFlush eviction_of(int64_t before_ms) const;
+  void begin_eviction(std::vector<Stale> stale);
+  bool finish_eviction(uint64_t& series_evicted);
   // The first log record whose samples are only here, of ranges that start at
   // `starts_until_ms` or before; the log's end when there is none.
   storage::LogPosition needed_from(
@@ -290,6 +304,7 @@ class Head {
   void retire(Chunk* chunk);
   void free_retired();
   void forget_samples(Series& series, int64_t before_ms);
+  void remove_series(std::vector<SeriesRef>& refs);
   void capture(std::span<const SeriesRef> refs, HeadRange range, uint32_t flush_min,
                uint32_t flush_max, HeadCapture& out) const;
   std::vector<SeriesRef> patched_series(model::TimeRange range) const;
@@ -361,6 +376,7 @@ class Head {
   std::vector<model::Sample> sorted_;
   SeriesById by_id_;                                              // during replay
   storage::LogPosition closed_log_before_ = 0;                    // during replay
+  storage::LogPosition evicted_log_before_ = 0;                   // during replay
   std::vector<Tombstone> deleted_;                                // during replay
   std::vector<std::optional<std::vector<uint32_t>>> deleted_of_;  // series -> of deleted_
   std::vector<int64_t> seal_times_;
@@ -373,9 +389,11 @@ class Head {
   std::atomic<int64_t> closed_before_ms_ = kNoTime;
   std::atomic<int64_t> read_from_ms_ = kNoTime;
   std::atomic<int64_t> last_append_ns_ = 0;
-  std::optional<uint64_t> hidden_epoch_;  // the maintaining thread's
-  mutable ReaderEpochs chunk_epochs_;     // held while decoding
-  mutable ReaderEpochs view_epochs_;      // held for the life of a series set
+  std::optional<uint64_t> hidden_epoch_;  // the maintaining thread's, as the next two
+  std::optional<uint64_t> eviction_epoch_;
+  std::vector<Stale> evicting_;
+  mutable ReaderEpochs chunk_epochs_;  // held while decoding
+  mutable ReaderEpochs view_epochs_;   // held for the life of a series set
 };
 
 }  // namespace tsdb

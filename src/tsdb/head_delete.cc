@@ -30,6 +30,9 @@ Result<void> Head::delete_samples(const storage::Log& log,
                                   const std::function<Result<void>(LogPosition)>& publish) {
   const std::lock_guard write(write_mutex_);
   TRY(publish(log.high()));
+  // What is sent again now may look like what a block has, where it is deleted.
+  eviction_epoch_.reset();
+  evicting_.clear();
   std::vector<SeriesRef> refs;
   {
     const std::lock_guard data(data_mutex_);

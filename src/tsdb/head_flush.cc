@@ -154,7 +154,16 @@ bool Head::forget_hidden(uint64_t& series_dropped) {
     const SeriesExtra* const extra = series_.at(ref).extra.get();
     return extra == nullptr || !extra->has_patches();
   });
-  // Some may have been written to meanwhile.
+  remove_series(empty);
+  free_retired();
+  series_dropped += empty.size();
+  hidden_epoch_.reset();
+  return true;
+}
+
+// Sorted ones without samples, under both locks. Leaves those in `empty` that went: some may have
+// been written to meanwhile.
+void Head::remove_series(std::vector<SeriesRef>& empty) {
   std::erase_if(empty, [&](SeriesRef ref) { return series_.at(ref).has_samples(); });
   index_.remove(empty, [&](SeriesRef ref) { return series_.at(ref).pair_ids(); });
   if (!empty.empty()) {
@@ -166,10 +175,6 @@ bool Head::forget_hidden(uint64_t& series_dropped) {
     table_.erase(series_.at(ref).identity, ref);
     series_.remove(ref);
   }
-  free_retired();
-  series_dropped += empty.size();
-  hidden_epoch_.reset();
-  return true;
 }
 
 storage::LogPosition Head::needed_from(const storage::Log& log, int64_t starts_until_ms) const {

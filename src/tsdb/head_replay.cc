@@ -71,7 +71,9 @@ void Head::count_unknown(int64_t time_ms, LogPosition position, Unknown& unknown
       std::any_of(deleted_.begin(), deleted_.end(), [&](const Tombstone& one) {
         return position < one.log_before && one.range.contains(time_ms);
       });
-  ++(may_be_deleted ? unknown.perhaps_deleted : unknown.lost);
+  const bool may_be_evicted =
+      position < evicted_log_before_ && !PETREL_MUTATED("evict-forgets-position");
+  ++(may_be_deleted || may_be_evicted ? unknown.perhaps_gone : unknown.lost);
 }
 
 Head::Unknown Head::replay(LogPosition position, const LogBatch& batch) {

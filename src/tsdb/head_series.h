@@ -135,7 +135,7 @@ struct SeriesExtra {
 struct Series {
   uint64_t id = 0;  // in the log; 0: the slot is free
   Identity identity;
-  const PairId* pairs = nullptr;  // in a page of the slots
+  const PairId* pairs = nullptr;   // in a page of the slots
   int64_t last_time_ms = kNoTime;  // of the floats in chunks
   double last_value = 0;
   OpenChunk open;

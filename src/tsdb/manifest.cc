@@ -16,7 +16,7 @@ using core::Result;
 namespace {
 
 constexpr std::string_view kFirstLine = "petrel-manifest ";
-constexpr int kVersion = 2;
+constexpr int kVersion = 3;
 
 // The next word of a line; empty at its end.
 std::string_view take_word(std::string_view& line) {
@@ -124,6 +124,11 @@ bool decode_line(std::string_view line, int version, Manifest& manifest) {
     good = take_tenant(line, tenant) && take_number(line, closed.before_ms) &&
            (version == 1 || take_number(line, closed.log_before));
     manifest.closed[tenant] = closed;
+  } else if (key == "evicted" && version > 2) {
+    std::string tenant;
+    storage::LogPosition before = 0;
+    good = take_tenant(line, tenant) && take_number(line, before);
+    manifest.evicted[tenant] = before;
   } else if (key == "block") {
     good = decode_block(line, version, manifest.blocks.emplace_back());
   } else if (key == "tombstone" && version > 1) {
@@ -186,6 +191,9 @@ std::string Manifest::encode() const {
                   next_number, next_series_id, snapshot_number);
   for (const auto& [tenant, one] : closed) {
     text += fmt::format("closed {} {} {}\n", tenant, one.before_ms, one.log_before);
+  }
+  for (const auto& [tenant, before] : evicted) {
+    text += fmt::format("evicted {} {}\n", tenant, before);
   }
   for (const BlockMeta& meta : blocks) {
     text += fmt::format("block {} {} {} {} {} {} {} {} {} {} {}\n", meta.number, meta.tenant,

@@ -65,6 +65,9 @@ struct Manifest {
   uint64_t next_series_id = 1;
   uint64_t snapshot_number = 0;          // 0: none
   std::map<std::string, Closed> closed;  // by tenant
+  // Series that stopped have left for blocks before their range was closed: records before that
+  // position may name ids that nothing introduces any more. By tenant.
+  std::map<std::string, storage::LogPosition> evicted;
   std::vector<BlockMeta> blocks;
   std::vector<Tombstone> tombstones;
   IncompleteList incomplete;
@@ -73,7 +76,7 @@ struct Manifest {
   std::map<std::string, int64_t> newest_times_ms() const;
 
   std::string encode() const;
-  // Reads versions 1 and 2.
+  // Reads versions 1 to 3.
   static core::Result<Manifest> decode(std::string_view text);
 
   static std::string path_in(const std::string& data_dir) { return data_dir + "/manifest"; }

@@ -12,6 +12,7 @@ TEST_CASE("a manifest survives encoding") {
   manifest.next_series_id = 77;
   manifest.snapshot_number = 5;
   manifest.closed["team-a"] = {.before_ms = -7'200'000, .log_before = 42};
+  manifest.evicted["team-a"] = 41;
   manifest.blocks.push_back({.number = 3,
                              .tenant = "team-a",
                              .level = 2,
@@ -44,6 +45,7 @@ TEST_CASE("a manifest survives encoding") {
   CHECK(again->tombstones[0].matchers[3].type() == model::MatchType::NotRegex);
   CHECK(again->blocks[0].order == 2);
   CHECK(again->closed.at("team-a").log_before == 42);
+  CHECK(again->evicted.at("team-a") == 41);
 }
 
 TEST_CASE("manifests of version 1 are read, those of the future are not") {
@@ -60,9 +62,24 @@ TEST_CASE("manifests of version 1 are read, those of the future are not") {
   CHECK(old->blocks[0].order == 2);
   CHECK(old->blocks[0].max_time_ms == 7'190'000);
 
-  const auto future = Manifest::decode(sealed("petrel-manifest 3\n"));
+  CHECK(Manifest::decode(sealed("petrel-manifest 2\n")).has_value());
+  CHECK_FALSE(Manifest::decode(sealed("petrel-manifest 2\nevicted default 7\n")).has_value());
+  const auto future = Manifest::decode(sealed("petrel-manifest 4\n"));
   REQUIRE_FALSE(future.has_value());
-  CHECK(future.error().message == "manifest has version 3, this program reads versions 1 to 2");
+  CHECK(future.error().message == "manifest has version 4, this program reads versions 1 to 3");
+}
+
+// Of docs/formats/manifest.md.
+TEST_CASE("the example of the format is a manifest") {
+  const auto example = Manifest::decode(
+      "petrel-manifest 3\nnext_number 7\nnext_series_id 1042\nsnapshot 6\n"
+      "closed default 1700006400000 8813\nevicted default 8790\n"
+      "block 5 default 1 5 1699999200000 1700006400000 1699999205000 1700006395000 48212 1041 "
+      "749520\n"
+      "tombstone default 1700000000000 1700000600000 5 8200 __name__ = up instance =~ db%2E%2A\n"
+      "crc a179f1f7\n");
+  REQUIRE_MESSAGE(example.has_value(), example.error().message);
+  CHECK(example->evicted.at("default") == 8790);
 }
 
 TEST_CASE("every damaged byte of a manifest is noticed") {

@@ -63,6 +63,9 @@ CrashRun::CrashRun(const CrashOptions& options, CrashCoverage& coverage)
   engine_options_.retention_bytes =
       pick(rng_, {uint64_t{0}, uint64_t{0}, uint64_t{0}, uint64_t{0}, uint64_t{0},
                   uint64_t{8} << 10U, uint64_t{32} << 10U});
+  static constexpr int64_t kStaleAfter[] = {0, 15 * kMinute, kHour};
+  engine_options_.stale_after_ms = kStaleAfter[options.seed % std::size(kStaleAfter)];
+  engine_options_.stale_series_min = 1;
   model_.set_retention({.time_ms = engine_options_.retention_ms});
   log_options_.dir = "data/wal";
   log_options_.segment_bytes = 512ULL << rng_.below(6);
