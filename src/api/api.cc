@@ -122,11 +122,20 @@ struct Api::Impl {
   RouteEntry* find(std::string_view path, std::string_view& argument) const;
   Response serve(const RouteEntry& entry, Call& call);
   Response call_handler(const Route& route, Call& call);
+  static Result<void> read_params(const Route& route, Call& call);
   Response serve_other(Call& call);
   void add_cors(const Request& request, Response& response) const;
 
   ApiOptions options;
   const core::Clock& clock;
+  // Where the options bring no gate.
+  struct DefaultGate {
+    tenant::LimitsTable limits;
+    core::ByteBudget budget{limits.instance().inflight_bytes_max};
+    tenant::PushGate gate;
+    explicit DefaultGate(const core::Clock& of) : gate(limits, of, budget) {}
+  };
+  std::unique_ptr<DefaultGate> default_gate;
   const StaticAssets assets;
   std::optional<model::Matcher> cors_origins;  // nullopt: every origin
   std::vector<std::unique_ptr<RouteEntry>> entries;
@@ -143,6 +152,10 @@ struct Api::Impl {
 
 Api::Impl::Impl(ApiOptions given, const core::Clock& the_clock, StaticAssets the_assets)
     : options(std::move(given)), clock(the_clock), assets(the_assets) {
+  if (options.push_gate == nullptr) {
+    default_gate = std::make_unique<DefaultGate>(clock);
+    options.push_gate = &default_gate->gate;
+  }
   for (const auto table : {query_routes(), label_routes(), ingest_routes(), rules_routes(),
                            status_routes(), target_routes(), admin_routes(), management_routes()}) {
     for (const Route& route : table) {
@@ -209,19 +222,33 @@ Response Api::Impl::serve(const RouteEntry& entry, Call& call) {
 }
 
 Response Api::Impl::call_handler(const Route& route, Call& call) {
-  const auto read_params = [&](std::string_view text) -> Result<void> {
+  std::optional<Push> push;
+  Result<void> admitted;
+  if (route.body == Body::Data) {
+    push.emplace(*options.push_gate, call.tenant, route.errors);
+    call.push = &*push;
+    admitted = push->admit_body(call.request.body.size());
+  }
+  const auto run = [&]() -> Result<Response> {
+    TRY(std::move(admitted));
+    TRY(read_params(route, call));
+    return route.handler(call);
+  };
+  Result<Response> result = run();
+  if (result) return std::move(*result);
+  if (push) return push->answer(result.error());
+  return route.errors == Errors::Json ? error_response(result.error())
+                                      : text_error_response(result.error());
+}
+
+Result<void> Api::Impl::read_params(const Route& route, Call& call) {
+  const auto read = [&](std::string_view text) -> Result<void> {
     net::Params params = TRY(net::parse_query_strict(text).context("error parsing form values"));
     for (auto& param : params) call.params.push_back(std::move(param));
     return {};
   };
-  Result<void> read;
-  if (route.body == Body::Form && is_form(call.request)) read = read_params(call.request.body);
-  if (read) read = read_params(call.request.query);
-  Result<Response> result =
-      read ? route.handler(call) : Result<Response>(tl::unexpected(std::move(read).error()));
-  if (result) return std::move(*result);
-  return route.errors == Errors::Json ? error_response(result.error())
-                                      : text_error_response(result.error());
+  if (route.body == Body::Form && is_form(call.request)) TRY(read(call.request.body));
+  return read(call.request.query);
 }
 
 Response Api::Impl::serve_other(Call& call) {
@@ -291,6 +318,12 @@ bool Api::is_query(const Request& request) const {
                        [&](const Route& route) { return route.pattern == entry->route.pattern; });
   };
   return holds(query_routes()) || holds(label_routes());
+}
+
+bool Api::is_push(const Request& request) const {
+  std::string_view argument;
+  const RouteEntry* const entry = impl_->find(request.path, argument);
+  return entry != nullptr && entry->route.body == Body::Data;
 }
 
 bool Api::is_ready() const {

@@ -11,7 +11,6 @@
 #include "api/static_assets.h"
 #include "core/clock.h"
 #include "core/result.h"
-#include "ingest/limits.h"
 #include "model/matcher.h"
 #include "model/tenant.h"
 #include "model/time_range.h"
@@ -21,6 +20,7 @@
 #include "scrape/scrape_view.h"
 #include "storage/sample_sink.h"
 #include "storage/series_source.h"
+#include "tenant/push_gate.h"
 
 #include <atomic>
 #include <cstdint>
@@ -147,9 +147,9 @@ struct ApiOptions {
   int64_t started_at_ms = 0;
   std::function<std::string()> storage_retention;  // as in "7d or 10GiB"
   std::string cors_origin = ".*";                  // --web.cors.origin, RE2, anchored
-  ingest::Limits limits;
-  bool enable_lifecycle = true;   // --web.enable-lifecycle: /-/reload
-  bool enable_admin_api = false;  // --web.enable-admin-api: /api/v1/admin
+  tenant::PushGate* push_gate = nullptr;           // null: every tenant has the defaults
+  bool enable_lifecycle = true;                    // --web.enable-lifecycle: /-/reload
+  bool enable_admin_api = false;                   // --web.enable-admin-api: /api/v1/admin
   // Reloads configuration and rules; empty: not offered.
   std::function<core::Result<void>()> reload;
   std::function<ConfigState()> config_state;  // empty: none is loaded
@@ -172,6 +172,8 @@ class Api {
   // Whether the request reads series and so may take long; all others are short or wait
   // for the disk at most. For servers that give queries workers of their own.
   bool is_query(const net::Request& request) const;
+  // Whether it brings samples, and so waits for the disk.
+  bool is_push(const net::Request& request) const;
 
   // Ready from here on. Until then, and after clear_services(), routes that need a
   // service answer 503 and /-/ready too.

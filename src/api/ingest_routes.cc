@@ -1,6 +1,7 @@
 // Push: remote write and the imports of single data points.
 //
 //   body > decompress > decode > WriteBatch > SampleSink::append > 204 when durable
+//     each step within the limits of the tenant (api/push.h)
 //
 // The batch and the decompressed bytes belong to the worker thread and are reused, so a
 // steady stream of requests allocates nothing here.
@@ -42,7 +43,7 @@ struct Scratch {
 // borrows from bytes that die with it.
 class ScratchUse {
  public:
-  ScratchUse() : scratch_(of_thread()) {}
+  ScratchUse() : scratch_(of_thread()) { scratch_.batch.is_pushed = true; }
   ~ScratchUse() {
     scratch_.batch.clear();
     const size_t batch_bytes = scratch_.batch.samples.capacity() * sizeof(model::Sample) +
@@ -115,6 +116,12 @@ std::string_view refusal_text(RefusalReason reason) {
       return "invalid sample";
     case RefusalReason::LimitExceeded:
       return "limit exceeded";
+    case RefusalReason::LabelLimit:
+      return "label limit exceeded";
+    case RefusalReason::SeriesLimit:
+      return "series limit reached";
+    case RefusalReason::NewSeriesRate:
+      return "too many new series at once";
   }
   return "refused";
 }
@@ -153,12 +160,19 @@ void count_samples(std::string_view protocol, const AppendSummary& decoding,
   count("refused", decoding.refused_total() + storing.refused_total());
 }
 
-// Hands the batch to the sink. The error of a refusal is a 400 with all reasons.
+// Hands the batch to the sink. The error of a refusal is a 400 with all reasons, or a 429
+// when some of it is only a matter of time: what was stored is a duplicate then.
 Result<Response> append(const Call& call, std::string_view protocol,
                         const storage::WriteBatch& batch, const AppendSummary& decoding) {
+  storage::count_refused(call.tenant, decoding);
+  TRY(call.push->admit_batch(batch));
   AppendSummary storing;
   if (!batch.empty()) storing = TRY(call.services->sink->append(batch));
   count_samples(protocol, decoding, storing);
+  if (storing.retry_after_ms != 0) {
+    Error error{ErrorCode::LimitExceeded, refusal_message(decoding, storing)};
+    return tl::unexpected(call.push->come_back(std::move(error), storing.retry_after_ms));
+  }
   if (decoding.refused_total() + storing.refused_total() > 0) {
     return fail(ErrorCode::InvalidArgument, "{}", refusal_message(decoding, storing));
   }
@@ -167,13 +181,11 @@ Result<Response> append(const Call& call, std::string_view protocol,
   return response;
 }
 
-// A sender repeats after 429 and 5xx and drops after other 4xx: what is only a matter
-// of time must not look like the request's fault.
-Result<Response> retryable(Result<Response> result) {
-  if (result || result.error().code != ErrorCode::LimitExceeded) return result;
-  Response response = Response::text(429, result.error().message + "\n");
-  response.headers.emplace_back("Retry-After", "1");
-  return response;
+// Decompresses within the tenant's limits and the memory that is left.
+Result<void> decode_body(const Call& call, ContentEncoding encoding, std::string& decoded) {
+  const std::string_view body = call.request.body;
+  TRY(call.push->admit_decoded(ingest::decoded_size_hint(encoding, body, call.push->limits())));
+  return ingest::decompress(encoding, body, call.push->limits(), decoded);
 }
 
 Result<Response> write(const Call& call) {
@@ -181,10 +193,9 @@ Result<Response> write(const Call& call) {
   const ScratchUse scratch;
   AppendSummary decoding;
   scratch->batch.tenant = call.tenant;
-  TRY(ingest::decompress(ContentEncoding::Snappy, call.request.body, call.options.limits,
-                         scratch->decoded));
-  TRY(ingest::decode_remote_write(scratch->decoded, call.options.limits, scratch->batch, decoding));
-  return retryable(append(call, "remote_write", scratch->batch, decoding));
+  TRY(decode_body(call, ContentEncoding::Snappy, scratch->decoded));
+  TRY(ingest::decode_remote_write(scratch->decoded, call.push->limits(), scratch->batch, decoding));
+  return append(call, "remote_write", scratch->batch, decoding);
 }
 
 // The body as it was before its Content-Encoding; borrows from the request or `decoded`.
@@ -192,7 +203,7 @@ Result<std::string_view> decoded_body(const Call& call, std::string& decoded) {
   const auto encoding =
       TRY(ingest::parse_content_encoding(call.request.header("Content-Encoding").value_or("")));
   if (encoding == ContentEncoding::Identity) return std::string_view(call.request.body);
-  TRY(ingest::decompress(encoding, call.request.body, call.options.limits, decoded));
+  TRY(decode_body(call, encoding, decoded));
   return std::string_view(decoded);
 }
 
@@ -209,9 +220,9 @@ Result<Response> import_json(const Call& call) {
   AppendSummary decoding;
   scratch->batch.tenant = call.tenant;
   const std::string_view body = TRY(decoded_body(call, scratch->decoded));
-  TRY(ingest::decode_json_import(body, call.clock.now_ms(), call.options.limits, scratch->batch,
+  TRY(ingest::decode_json_import(body, call.clock.now_ms(), call.push->limits(), scratch->batch,
                                  decoding));
-  return retryable(append(call, "json", scratch->batch, decoding));
+  return append(call, "json", scratch->batch, decoding);
 }
 
 Result<Response> import_lines(const Call& call) {
@@ -220,8 +231,8 @@ Result<Response> import_lines(const Call& call) {
   AppendSummary decoding;
   scratch->batch.tenant = call.tenant;
   const std::string_view body = TRY(decoded_body(call, scratch->decoded));
-  TRY(ingest::decode_line_import(body, call.options.limits, scratch->batch, decoding));
-  return retryable(append(call, "lines", scratch->batch, decoding));
+  TRY(ingest::decode_line_import(body, call.push->limits(), scratch->batch, decoding));
+  return append(call, "lines", scratch->batch, decoding);
 }
 
 constexpr Route kRoutes[] = {

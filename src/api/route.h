@@ -3,6 +3,7 @@
 #pragma once
 
 #include "api/api.h"
+#include "api/push.h"
 #include "core/clock.h"
 #include "core/result.h"
 #include "model/tenant.h"
@@ -30,6 +31,7 @@ struct Call {
   model::TenantId tenant{model::kDefaultTenant};
   std::stop_token stop = {};  // asked for when the server stops: queries end early
   bool is_ready = false;
+  Push* push = nullptr;  // set for routes with Body::Data
 
   // The first value of a parameter, "" when it is absent (as in Go's FormValue).
   std::string_view param(std::string_view name) const;

@@ -18,7 +18,8 @@ namespace {
 using core::ErrorCode;
 using core::Result;
 
-constexpr size_t kRequestThreads = 16;    // writes that share one sync of the log
+constexpr size_t kWriteThreads = 16;  // share one sync of the log
+constexpr size_t kRequestThreads = 4;
 constexpr size_t kScrapingThreads = 4;    // one reads while others wait for the disk
 constexpr size_t kDiscoveryThreads = 4;   // a dead name server holds one for seconds
 constexpr size_t kBackgroundThreads = 4;  // rules, collector, notifier and one long flush
@@ -110,6 +111,18 @@ Result<void> apply_scrapes(Node& node, const config::PrometheusConfig& config) {
   return node.scrapes->apply(config.scrapes, config.global.external_labels);
 }
 
+// Where the configuration says nothing.
+tenant::Limits default_limits(const Flags& flags) {
+  tenant::Limits limits;
+  limits.series_max = flags.series_max;
+  return limits;
+}
+
+void apply_limits(Node& node, const tenant::LimitsConfig& config) {
+  node.limits.apply(config);
+  node.push_bytes.set_max(config.instance.inflight_bytes_max);
+}
+
 void publish_build_info() {
   core::gauge("petrel_build_info", "1, labelled with the version this program was built as.",
               {{"version", std::string(petrel_version())}, {"compiler", __VERSION__}})
@@ -126,6 +139,7 @@ Result<void> start_http(Node& node) {
     return format_retention(node.flags.retention_ms, node.flags.retention_bytes);
   };
   options.cors_origin = node.flags.cors_origin;
+  options.push_gate = &node.push_gate;
   options.enable_lifecycle = node.flags.enable_lifecycle;
   options.enable_admin_api = node.flags.enable_admin_api;
   options.reload = [&node] { return reload(node); };
@@ -147,7 +161,13 @@ Result<void> start_http(Node& node) {
   server.read_timeout_ms = node.flags.read_timeout_ms;
   // Slow queries must not keep samples waiting.
   server.executor_for = [&node](const net::Request& request) -> core::Executor* {
+    if (node.api->is_push(request)) return &node.writes;
     return node.api->is_query(request) ? &node.queries : nullptr;
+  };
+  server.body_budget = &node.push_bytes;
+  server.on_body_refused = [&node](size_t bytes) {
+    tenant::count_refused_request("", "inflight_bytes");  // whose it is was not looked at
+    return tenant::inflight_message(node.push_bytes, bytes);
   };
   node.server =
       TRY(net::HttpServer::start(server, node.requests, [&node](const net::Request& request) {
@@ -165,11 +185,15 @@ Node::Node(Flags given)
                .threads = flags.query_concurrency,
                .queue_max = 1024,
                .spin_us = 50}),
+      writes({.name = "writes", .threads = kWriteThreads, .queue_max = 1024}),
       requests({.name = "requests", .threads = kRequestThreads, .queue_max = 1024}),
       scraping({.name = "scraping", .threads = kScrapingThreads, .queue_max = 1024}),
       discovery({.name = "discovery", .threads = kDiscoveryThreads, .queue_max = 1024}),
       background({.name = "background", .threads = kBackgroundThreads, .queue_max = 4096}),
       merging({.name = "merging", .threads = 1, .queue_max = 4}),
+      limits(default_limits(flags)),
+      push_bytes(limits.instance().inflight_bytes_max),
+      push_gate(limits, clock, push_bytes),
       guard({.allow_anonymous = flags.allow_anonymous,
              .allowed_hosts = flags.allowed_hosts,
              .external_url = flags.external_url}) {}
@@ -248,6 +272,7 @@ Result<void> reload(Node& node) {
       }
     }
     if (node.notifier) node.notifier->reload(fresh.alerting.config);
+    apply_limits(node, fresh.config.limits);
     node.loaded = std::move(fresh);
     return {};
   };
@@ -274,6 +299,7 @@ Result<void> start_node(Node& node) {
   node.watched.end_reading(fingerprint, true);
   node.data_lock = TRY(tsdb::lock_data_dir(node.files, node.flags.data_path));
   publish_build_info();
+  apply_limits(node, node.loaded.config.limits);
   TRY(start_http(node));
   note_reload(node, true);
   publish_unsupported(unsupported_keys(node.loaded));
@@ -313,6 +339,7 @@ void stop_node(Node& node) {
   const std::span<const Role> roles = role_table();
   for (auto role = roles.rbegin(); role != roles.rend(); ++role) role->stop(node);
   node.queries.stop();
+  node.writes.stop();
   node.requests.stop();
   node.scraping.stop();
   node.discovery.stop();

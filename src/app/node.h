@@ -5,7 +5,8 @@
 //   starter       start() and reloads
 //   http I/O      sockets; never blocks
 //   queries       API handlers that read series
-//   requests      all other API handlers: writes, which wait for the disk, and status
+//   writes        API handlers that take samples, which wait for the disk
+//   requests      all other API handlers: short ones, that answer when the disk does not
 //   scraping      bodies of scrapes, whose samples wait for the disk
 //   discovery     name servers and other sources of targets, which may be slow
 //   background    rules, host collector, notifications, flushes
@@ -28,6 +29,7 @@
 #include "app/trouble_log.h"
 #include "app/tsdb_admin.h"
 #include "config/prometheus_config.h"
+#include "core/byte_budget.h"
 #include "core/clock.h"
 #include "core/file_system.h"
 #include "core/rng.h"
@@ -39,6 +41,7 @@
 #include "promql/engine.h"
 #include "rules/rule_manager.h"
 #include "scrape/scrape_manager.h"
+#include "tenant/push_gate.h"
 #include "tsdb/disk_guard.h"
 #include "tsdb/embedded_log.h"
 #include "tsdb/engine.h"
@@ -71,6 +74,7 @@ struct Node {
   core::PosixFileSystem files;
   core::TimerThread timers;
   core::ThreadPool queries;
+  core::ThreadPool writes;
   core::ThreadPool requests;
   core::ThreadPool scraping;
   core::ThreadPool discovery;
@@ -107,6 +111,11 @@ struct Node {
   TroubleLog trouble_log;            // of the disk check's task
   std::atomic<core::TimerId> merge_timer = 0;
   std::atomic<core::TimerId> watch_timer = 0;
+
+  // What tenants may write, and the memory of pushes that are worked on.
+  tenant::LimitsTable limits;
+  core::ByteBudget push_bytes;
+  tenant::PushGate push_gate;
 
   HttpGuard guard;
   std::unique_ptr<api::Api> api;

@@ -116,11 +116,11 @@ Result<void> start_storage(Node& node) {
   if (const int64_t configured_ms = node.loaded.config.out_of_order_window_ms; configured_ms >= 0) {
     options.out_of_order_window_ms = configured_ms;
   }
-  options.series_max = flags.series_max;
   options.reserve_bytes = disk_reserve(node);
-  node.engine = TRY(tsdb::Engine::create(options, {node.files, node.clock, node.rng, *node.log},
-                                         std::move(node.data_lock))
-                        .context("open the storage"));
+  node.engine =
+      TRY(tsdb::Engine::create(options, {node.files, node.clock, node.rng, *node.log, &node.limits},
+                               std::move(node.data_lock))
+              .context("open the storage"));
   TRY(node.engine->recover().context("recover the storage"));
   node.storage = std::make_unique<tsdb::GuardedStorage>(
       flags.data_path, flags.min_free_disk,

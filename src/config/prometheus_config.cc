@@ -2,6 +2,7 @@
 
 #include "config/discovery_reader.h"
 #include "config/discovery_tables.h"
+#include "config/limits_reader.h"
 #include "config/relabel_reader.h"
 #include "config/remote_tables.h"
 #include "config/scrape_reader.h"
@@ -92,6 +93,9 @@ constexpr std::array kTopFields = {
           .element = Type::Mapping,
           .table = &kRemoteReadTable},
     Field{.key = "otlp", .type = Type::Mapping, .flags = kNotBuilt, .table = &kOtlpTable},
+    kLimitsField,
+    kOverridesField,
+    kInstanceLimitsField,
 };
 constexpr Table kTopTable{"the configuration", kTopFields};
 
@@ -143,6 +147,7 @@ class Reader {
     TRY(check_remote_writes(top_.at("remote_write"), source_));
     TRY(check_remote_reads(top_.at("remote_read"), source_));
     TRY(check_otlp(top_.at("otlp"), global, source_));
+    config_.limits = TRY(take_limits(top_, source_));
     config_.effective_yaml = write_yaml(top_);
     // Shown by their names only, as in Prometheus.
     TRY(read_scrape_files());

@@ -8,6 +8,7 @@
 #include "core/result.h"
 #include "model/labels.h"
 #include "model/relabel.h"
+#include "tenant/limits_table.h"
 
 #include <cstdint>
 #include <functional>
@@ -46,6 +47,7 @@ struct PrometheusConfig {
   std::vector<AlertmanagerConfig> alertmanagers;
   model::RelabelRules alert_relabel_rules;
   int64_t out_of_order_window_ms = -1;  // storage.tsdb; -1: not given
+  tenant::LimitsConfig limits;          // limits, overrides, instance_limits
   // Known to Prometheus but without effect here yet: "remote_write (prometheus.yml:7:1)".
   std::vector<std::string> unsupported_keys;
   // What /api/v1/status/config shows: the file in Prometheus's form, defaults filled in,

@@ -103,43 +103,22 @@ Result<void> split_labels(std::string_view text, char separator, PointLabels& la
   return {};
 }
 
-PointRefusal encode_labels(std::string_view metric, PointLabels& labels, const Limits& limits,
-                           std::string& bytes) {
-  const auto refuse = [](std::string message) { return PointRefusal{false, std::move(message)}; };
-  const auto limit = [](std::string message) { return PointRefusal{true, std::move(message)}; };
-  if (metric.empty()) return refuse("the metric name is empty");
-  if (!core::is_utf8(metric)) return refuse("the metric name is not UTF-8");
-  if (metric.size() > limits.metric_name_size_max) {
-    return limit(fmt::format("a metric name of {} bytes, the limit is {}", metric.size(),
-                             limits.metric_name_size_max));
-  }
+std::string encode_labels(std::string_view metric, PointLabels& labels, std::string& bytes) {
+  if (metric.empty()) return "the metric name is empty";
+  if (!core::is_utf8(metric)) return "the metric name is not UTF-8";
   for (const auto& [name, value] : labels) {
-    if (name.empty()) return refuse("a label without a name");
-    if (name == model::kMetricName) return refuse("__name__ among the labels");
-    if (name.size() > limits.label_name_size_max) {
-      return limit(fmt::format("a label name of {} bytes, the limit is {}", name.size(),
-                               limits.label_name_size_max));
-    }
-    if (!core::is_utf8(name)) return refuse("a label name that is not UTF-8");
-    if (value.size() > limits.label_value_size_max) {
-      return limit(fmt::format("label {} with {} bytes, the limit is {}", name, value.size(),
-                               limits.label_value_size_max));
-    }
-    if (!core::is_utf8(value)) {
-      return refuse(fmt::format("label {} with a value that is not UTF-8", name));
-    }
+    if (name.empty()) return "a label without a name";
+    if (name == model::kMetricName) return "__name__ among the labels";
+    if (!core::is_utf8(name)) return "a label name that is not UTF-8";
+    if (!core::is_utf8(value)) return fmt::format("label {} with a value that is not UTF-8", name);
   }
   std::erase_if(labels, [](const auto& label) { return label.second.empty(); });
   labels.emplace_back(model::kMetricName, metric);
-  if (labels.size() > limits.labels_max) {
-    return limit(
-        fmt::format("{} labels with the name, the limit is {}", labels.size(), limits.labels_max));
-  }
   std::sort(labels.begin(), labels.end());
   bytes.clear();
   for (size_t i = 0; i < labels.size(); ++i) {
     if (i > 0 && labels[i].first == labels[i - 1].first) {
-      return refuse(fmt::format("label {} is given twice", labels[i].first));
+      return fmt::format("label {} is given twice", labels[i].first);
     }
     model::append_label(bytes, labels[i].first, labels[i].second);
   }

@@ -3,7 +3,6 @@
 #pragma once
 
 #include "core/result.h"
-#include "ingest/limits.h"
 
 #include <cstdint>
 #include <string>
@@ -30,14 +29,8 @@ using PointLabels = std::vector<std::pair<std::string_view, std::string_view>>;
 // Blanks around pairs and keys are dropped; the error names the pair.
 core::Result<void> split_labels(std::string_view text, char separator, PointLabels& labels);
 
-struct PointRefusal {
-  bool is_limit = false;
-  std::string message;  // empty: the point is good
-};
-
 // Canonical label bytes of a point. `labels` is sorted by name; empty values are dropped.
-// The refusal says what is wrong with names, repeats, UTF-8 or limits.
-PointRefusal encode_labels(std::string_view metric, PointLabels& labels, const Limits& limits,
-                           std::string& bytes);
+// Gives what is wrong with names, repeats or UTF-8, "" when nothing is.
+std::string encode_labels(std::string_view metric, PointLabels& labels, std::string& bytes);
 
 }  // namespace ingest

@@ -138,6 +138,19 @@ Result<void> undo_zlib(ContentEncoding encoding, std::string_view body, const Li
 
 }  // namespace
 
+size_t decoded_size_hint(ContentEncoding encoding, std::string_view body, const Limits& limits) {
+  constexpr size_t kUsualRatio = 10;
+  size_t size = body.size() * kUsualRatio;
+  if (encoding == ContentEncoding::Identity) return 0;  // the body is used as it is
+  if (encoding == ContentEncoding::Snappy) {
+    if (!snappy::GetUncompressedLength(body.data(), body.size(), &size)) return 0;
+  } else if (encoding == ContentEncoding::Zstd) {
+    const unsigned long long told = ZSTD_getFrameContentSize(body.data(), body.size());
+    if (told != ZSTD_CONTENTSIZE_UNKNOWN && told != ZSTD_CONTENTSIZE_ERROR) size = told;
+  }
+  return std::min(size, decoded_size_limit(body.size(), limits));
+}
+
 Result<ContentEncoding> parse_content_encoding(std::string_view header) {
   const std::string name = core::lower(header);
   if (name.empty() || name == "identity") return ContentEncoding::Identity;

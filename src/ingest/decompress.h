@@ -17,6 +17,10 @@ enum class ContentEncoding { Identity, Snappy, Zstd, Gzip, Deflate };
 // the accepted ones in the message.
 core::Result<ContentEncoding> parse_content_encoding(std::string_view header);
 
+// How much memory decompress() is about to take: what the body says of itself, or a guess.
+// Never more than the limits let it take.
+size_t decoded_size_hint(ContentEncoding encoding, std::string_view body, const Limits& limits);
+
 // Replaces `out` by the decoded body. Snappy is the block format (the framed one is
 // recognised and refused by name). TooLarge: a limit, with its value; InvalidArgument:
 // the bytes are not what the encoding says.

@@ -149,10 +149,8 @@ class Decoder {
                      "unknown");
       }
     }
-    PointRefusal refusal = encode_labels(*metric->as_string(), labels_, limits_, bytes_);
-    if (!refusal.message.empty()) {
-      return Refusal{refusal.is_limit ? RefusalReason::LimitExceeded : RefusalReason::InvalidLabels,
-                     std::move(refusal.message)};
+    if (std::string wrong = encode_labels(*metric->as_string(), labels_, bytes_); !wrong.empty()) {
+      return Refusal{RefusalReason::InvalidLabels, std::move(wrong)};
     }
     batch_.begin_series(batch_.keep(bytes_));
     batch_.add_sample(time_ms, sample);

@@ -65,10 +65,10 @@ class Decoder {
     if (!value) {
       return refuse(RefusalReason::InvalidSample, fields[3].column, "value: ", value.error());
     }
-    const PointRefusal refusal = encode_labels(fields[0].text, labels_, limits_, bytes_);
-    if (!refusal.message.empty()) {
-      return refuse(refusal.is_limit ? RefusalReason::LimitExceeded : RefusalReason::InvalidLabels,
-                    fields[0].column, "", core::Error{ErrorCode::InvalidArgument, refusal.message});
+    const std::string wrong = encode_labels(fields[0].text, labels_, bytes_);
+    if (!wrong.empty()) {
+      return refuse(RefusalReason::InvalidLabels, fields[0].column, "",
+                    core::Error{ErrorCode::InvalidArgument, wrong});
     }
     batch_.begin_series(batch_.keep(bytes_));
     batch_.add_sample(*time_ms, *value);

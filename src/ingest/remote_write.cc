@@ -54,20 +54,13 @@ struct LabelRun {
   size_t count = 0;
   bool contiguous = true;
   bool foreign_fields = false;  // in a label: what the sink would not read
-  std::string over_limit;       // which limit is broken, if one is
 };
 
 class Decoder {
  public:
   Decoder(std::string_view message, const Limits& limits, storage::WriteBatch& batch,
           storage::AppendSummary& refused)
-      : message_(message),
-        limits_(limits),
-        batch_(batch),
-        refused_(refused),
-        short_labels_fit_(limits.label_name_size_max >= kShortSize &&
-                          limits.label_value_size_max >= kShortSize &&
-                          limits.metric_name_size_max >= kShortSize) {}
+      : message_(message), limits_(limits), batch_(batch), refused_(refused) {}
 
   Result<void> request() {
     WireReader in(message_);
@@ -153,26 +146,10 @@ class Decoder {
       refused_histogram(series.labels, reason, text);
     }
     bad_histograms_.clear();
-    if (labels.count > limits_.labels_max) {
-      labels.over_limit =
-          fmt::format("{} labels, the limit is {}", labels.count, limits_.labels_max);
-    }
     const bool empty = series.samples_begin == series.samples_end &&
                        series.histograms_begin == series.histograms_end &&
                        series.exemplars_begin == series.exemplars_end;
-    if (labels.over_limit.empty() && !empty) return true;
-    if (!labels.over_limit.empty()) {
-      const uint64_t count = (series.samples_end - series.samples_begin) +
-                             (series.histograms_end - series.histograms_begin);
-      refused_.refuse(
-          RefusalReason::LimitExceeded, count,
-          fmt::format("{}: {}", model::LabelsView(series.labels).metric_name().substr(0, 100),
-                      labels.over_limit));
-    }
-    batch_.samples.resize(series.samples_begin);
-    batch_.histograms.resize(series.histograms_begin);
-    batch_.exemplars.resize(series.exemplars_begin);
-    batch_.series.pop_back();
+    if (empty) batch_.series.pop_back();
     return true;
   }
 
@@ -207,7 +184,7 @@ class Decoder {
 
   bool label(std::string_view bytes, LabelRun& run) {
     // Nearly every label is name, then value, both short.
-    if (short_labels_fit_ && bytes.size() >= 4 && bytes[0] == kLabelName) {
+    if (bytes.size() >= 4 && bytes[0] == kLabelName) {
       const auto name_size = static_cast<uint8_t>(bytes[1]);
       if (name_size < kShortSize && name_size + size_t{4} <= bytes.size()) {
         const auto value_size = static_cast<uint8_t>(bytes[name_size + size_t{3}]);
@@ -235,19 +212,6 @@ class Decoder {
         run.foreign_fields = true;
         if (!in.skip(tag)) return fail(in, "unknown field of a Label");
       }
-    }
-    if (!run.over_limit.empty()) return true;
-    if (name.size() > limits_.label_name_size_max) {
-      run.over_limit = fmt::format("label name of {} bytes, the limit is {}", name.size(),
-                                   limits_.label_name_size_max);
-    } else if (name == model::kMetricName) {
-      if (value.size() > limits_.metric_name_size_max) {
-        run.over_limit = fmt::format("metric name of {} bytes, the limit is {}", value.size(),
-                                     limits_.metric_name_size_max);
-      }
-    } else if (value.size() > limits_.label_value_size_max) {
-      run.over_limit = fmt::format("value of label {} has {} bytes, the limit is {}", name,
-                                   value.size(), limits_.label_value_size_max);
     }
     return true;
   }
@@ -421,7 +385,6 @@ class Decoder {
   const Limits& limits_;
   storage::WriteBatch& batch_;
   storage::AppendSummary& refused_;
-  const bool short_labels_fit_;
   size_t sample_count_ = 0;
   std::vector<std::pair<RefusalReason, std::string>> bad_histograms_;  // of the series in hand
   tl::unexpected<core::Error> error_{core::Error{}};

@@ -34,10 +34,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string message(reinterpret_cast<const char*>(data), size);
   decode(message, {});
   ingest::Limits tight;
-  tight.labels_max = 3;
-  tight.metric_name_size_max = 8;
-  tight.label_name_size_max = 8;
-  tight.label_value_size_max = 8;
   tight.histogram_buckets_max = 2;
   tight.samples_max = 4;
   decode(message, tight);

@@ -199,30 +199,6 @@ TEST_CASE("sums of deltas beyond 64 bits are refused") {
   CHECK(decoded_histogram(out).find("positive bucket 1 holds nan") != std::string::npos);
 }
 
-TEST_CASE("a limit of one series refuses that series and says limit and value") {
-  Limits limits;
-  limits.labels_max = 2;
-  limits.label_value_size_max = 5;
-  limits.label_name_size_max = 8;
-  limits.metric_name_size_max = 4;
-  WireWriter request;
-  const auto add = [&](testing::TestLabels labels) {
-    request.bytes(1, series_message(labels).bytes(2, sample_message(1, 5)));
-  };
-  add({{"__name__", "kept"}});
-  add({{"__name__", "many"}, {"a", "1"}, {"b", "2"}});
-  add({{"__name__", "lone"}, {"a", "123456"}});
-  add({{"__name__", "name"}, {"abcdefghi", "1"}});
-  add({{"__name__", "names"}});
-  CHECK(decoded(request.str(), limits) ==
-        "kept 1 @5\n"
-        "refused limit_exceeded 4\n"
-        "  many: 3 labels, the limit is 2\n"
-        "  lone: value of label a has 6 bytes, the limit is 5\n"
-        "  name: label name of 9 bytes, the limit is 8\n"
-        "  names: metric name of 5 bytes, the limit is 4\n");
-}
-
 TEST_CASE("a histogram with too many buckets gets half the resolution, until they fit") {
   Limits limits;
   limits.histogram_buckets_max = 3;
@@ -241,16 +217,6 @@ TEST_CASE("a histogram with too many buckets gets half the resolution, until the
   custom.packed_doubles(16, {0.5, 1, 2}).varint(15, 79);
   limits.histogram_buckets_max = 3;
   CHECK(decoded_histogram(custom, limits).starts_with("refused limit_exceeded 1\n"));
-}
-
-TEST_CASE("long labels count by the default limits") {
-  const std::string value(4097, 'x');
-  CHECK(decoded(request_of(
-            series_message({{"__name__", "up"}, {"a", value}}).bytes(2, sample_message(1, 5)))) ==
-        "refused limit_exceeded 1\n  up: value of label a has 4097 bytes, the limit is 4096\n");
-  CHECK(decoded(request_of(series_message({{"__name__", "up"}, {"a", value.substr(1)}})
-                               .bytes(2, sample_message(1, 5))))
-            .ends_with("\"} 1 @5\n"));
 }
 
 TEST_CASE("too many samples refuse the whole request") {

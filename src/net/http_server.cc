@@ -74,6 +74,9 @@ constexpr auto kHeadTime = std::chrono::seconds(10);  // first to last byte of a
 constexpr auto kTickMax = std::chrono::milliseconds(1000);
 constexpr auto kTickMin = std::chrono::milliseconds(10);
 constexpr auto kAcceptPause = std::chrono::milliseconds(100);  // when out of descriptors
+// Bodies up to this are read whatever the budget says: those of queries and forms. All
+// connections together hold little of them.
+constexpr uint64_t kSmallBody = 64 << 10;
 constexpr uint64_t kDrainMax = 256 << 10;  // of a refused body, so that the answer arrives
 constexpr int kBacklog = 1024;
 
@@ -161,6 +164,7 @@ struct Exchange {
   size_t sent = 0;  // bytes of the frame, head first
   bool keep_alive = true;
   bool done = false;
+  core::HeldBytes held;  // for the request's body
 };
 
 // The life of one connection, on its fiber.
@@ -202,7 +206,8 @@ class Session {
     if (read_head(parser) == Step::Close) return false;
     connection_->is_idle = false;
     if (!take_head(parser, exchange)) return false;
-    if (read_body(parser, exchange.request.body) == Step::Close) return false;
+    exchange.held = core::HeldBytes(shared_.options.body_budget);
+    if (read_body(parser, exchange) == Step::Close) return false;
 
     connection_->deadline = SteadyTime::max();
     exchange.keep_alive = parser.keep_alive() && !loop().stopping;
@@ -302,11 +307,12 @@ class Session {
     return true;
   }
 
-  Step read_body(HeadParser& parser, std::string& body) {
+  Step read_body(HeadParser& parser, Exchange& exchange) {
     const boost::optional<uint64_t> length = parser.content_length();
     const uint64_t size_max = shared_.options.body_size_max;
     if (!parser.chunked() && length.value_or(0) == 0) return Step::Ok;
     if (length && *length > size_max) return refuse(too_large());
+    if (length && !has_room(*length)) return refuse_busy(exchange, *length);
 
     const auto& head = parser.get();
     set_deadline(read_time());
@@ -316,16 +322,18 @@ class Session {
       asio::async_write(connection_->socket, asio::buffer(kContinue), yield_[error]);
       if (error) return Step::Close;
     }
-    return parser.chunked() ? read_chunks(body) : read_sized(*length, body);
+    return parser.chunked() ? read_chunks(exchange) : read_sized(*length, exchange);
   }
 
   // Memory grows with what arrives, not with what the client announces.
-  Step read_sized(uint64_t length, std::string& body) {
+  Step read_sized(uint64_t length, Exchange& exchange) {
     std::string& input = connection_->input;
+    std::string& body = exchange.request.body;
     const size_t early = static_cast<size_t>(std::min<uint64_t>(length, input.size()));
     body.reserve(length);
     body.assign(input, 0, early);
     input.erase(0, early);
+    if (!hold(exchange, early, length)) return refuse_busy(exchange, length);
     while (body.size() < length) {
       const size_t before = body.size();
       const size_t step = std::min<size_t>(length - before, kBodyStep);
@@ -336,13 +344,16 @@ class Session {
                                                      yield_[error]);
       body.resize(before + (error ? 0 : received));
       if (error) return Step::Close;
+      if (!hold(exchange, received, length)) return refuse_busy(exchange, length);
     }
     return Step::Ok;
   }
 
-  Step read_chunks(std::string& body) {
+  Step read_chunks(Exchange& exchange) {
     ChunkedDecoder decoder(shared_.options.body_size_max);
     std::string& input = connection_->input;
+    std::string& body = exchange.request.body;
+    size_t held = 0;
     for (;;) {
       std::string_view rest(input);
       const Result<void> fed = decoder.feed(rest, body);
@@ -351,9 +362,37 @@ class Session {
         if (fed.error().code == ErrorCode::TooLarge) return refuse(too_large());
         return refuse(Response::text(400, fed.error().message + "\n"));
       }
+      if (!hold(exchange, body.size() - held, body.size()))
+        return refuse_busy(exchange, body.size());
+      held = body.size();
       if (decoder.is_done()) return Step::Ok;
       if (!read_more(kBodyStep / 16)) return Step::Close;
     }
+  }
+
+  // Asked once, before a body is read. Bytes are held when they come: who announces many
+  // and sends none keeps nobody else out.
+  bool has_room(uint64_t length) const {
+    const core::ByteBudget* const budget = shared_.options.body_budget;
+    return budget == nullptr || length <= kSmallBody || budget->used() + length <= budget->max();
+  }
+
+  // False when the budget does not have them for a body of `length` bytes.
+  static bool hold(Exchange& exchange, uint64_t bytes, uint64_t length) {
+    if (length > kSmallBody) return exchange.held.try_grow(bytes);
+    exchange.held.grow(bytes);
+    return true;
+  }
+
+  // What was read of the body is given back before the client reads why.
+  Step refuse_busy(Exchange& exchange, uint64_t bytes) {
+    std::string().swap(exchange.request.body);
+    exchange.held.release();
+    const auto& on_refused = shared_.options.on_body_refused;
+    Response busy = Response::text(
+        503, (on_refused ? on_refused(bytes) : "too many bytes of requests are worked on") + "\n");
+    busy.headers.emplace_back("Retry-After", "1");
+    return refuse(busy);
   }
 
   Response too_large() const {
@@ -422,6 +461,7 @@ class Session {
     if (shared.stopping) exchange.keep_alive = false;
     exchange.frame = frame_response(std::move(response), options_for(exchange));
     std::string().swap(exchange.request.body);
+    exchange.held.release();
   }
 
   static Response call_handler(const Shared& shared, const Request& request) {

@@ -3,6 +3,7 @@
 
 #pragma once
 
+#include "core/byte_budget.h"
 #include "core/executor.h"
 #include "core/result.h"
 #include "net/http.h"
@@ -21,6 +22,13 @@ struct HttpServerOptions {
   uint32_t connections_max = 512;     // Prometheus's --web.max-connections
   int64_t read_timeout_ms = 300'000;  // Prometheus's --web.read-timeout
   bool compress = true;               // gzip when the client accepts it
+  // What the bodies of all requests may take together, until each is answered; above it a
+  // body is answered 503 instead of being read. Small ones are always read. Null: no bound.
+  // Outlives the server.
+  core::ByteBudget* body_budget = nullptr;
+  // The text of that answer for a body of that many bytes, which is counted there. Called on
+  // the I/O thread: be quick.
+  std::function<std::string(size_t)> on_body_refused{};
   // Where a request is served; nullptr, or no function: on the executor of start(). Keeps
   // slow kinds of requests from taking every worker. Called on the I/O thread: be quick.
   // What it gives must outlive the server.

@@ -87,6 +87,38 @@ TEST_CASE("A request cut anywhere into two packets is understood") {
   }
 }
 
+TEST_CASE("A body beyond the budget is answered 503 instead of being read; small ones are read") {
+  core::ByteBudget budget(1 << 20);
+  core::HeldBytes others(&budget);
+  others.grow(1 << 20);
+  size_t refused_size = 0;
+  Fixture fixture({.body_budget = &budget, .on_body_refused = [&](size_t size) {
+                     refused_size = size;
+                     return std::string("wait");
+                   }});
+  const std::string body(100'000, 'b');
+  const std::string sized = "POST /p HTTP/1.1\r\nContent-Length: 100000\r\n\r\n" + body;
+  const std::string chunked =
+      "POST /p HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n186a0\r\n" + body + "\r\n0\r\n\r\n";
+  for (const std::string& request : {sized, chunked}) {
+    const std::string answer = fixture.exchange(request);
+    CHECK(contains(answer, "HTTP/1.1 503 "));
+    CHECK(contains(answer, "Retry-After: 1\r\n"));
+    CHECK(contains(answer, "wait"));
+    CHECK(budget.used() == 1 << 20);
+  }
+  CHECK(refused_size > 64 << 10);
+  RawClient client(fixture.port());
+  REQUIRE(client.send("POST /p HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc"));
+  CHECK(contains(client.read_response(), "3:abc"));
+  others.release();
+  for (const std::string& request : {sized, chunked}) {
+    REQUIRE(client.send(request));
+    CHECK(contains(client.read_response(), "POST /p ? 100000:bbb"));
+    CHECK(budget.used() == 0);
+  }
+}
+
 TEST_CASE("Large bodies arrive whole, by length and in chunks") {
   Fixture fixture({.body_size_max = 32 << 20});
   const std::string body(5'000'000, 'b');

@@ -45,6 +45,8 @@ struct BatchSeries {
 // `labels` alive until append() has returned, or puts them into keep().
 struct WriteBatch {
   model::TenantId tenant{model::kDefaultTenant};
+  // From outside: the tenant's write_relabel_configs apply.
+  bool is_pushed = false;
   std::vector<BatchSeries> series;
   std::vector<model::Sample> samples;
   std::vector<model::HistogramSample> histograms;

@@ -22,19 +22,6 @@ namespace {
 // A tenant costs memory even without series; the id comes from a request header.
 constexpr size_t kTenantsMax = 100'000;
 
-core::Counter& refused_counter(storage::RefusalReason reason) {
-  static const auto kCounters = [] {
-    std::array<core::Counter*, storage::kRefusalReasonCount> all{};
-    for (size_t i = 0; i < all.size(); ++i) {
-      const auto name = storage::refusal_reason_name(static_cast<storage::RefusalReason>(i));
-      all[i] = &core::counter("petrel_tsdb_refused_samples_total", "Samples refused, by reason.",
-                              {{"reason", std::string(name)}});
-    }
-    return all;
-  }();
-  return *kCounters[static_cast<size_t>(reason)];
-}
-
 }  // namespace
 
 Result<std::unique_ptr<core::FileLock>> lock_data_dir(core::FileSystem& files,
@@ -68,10 +55,11 @@ Engine::Impl::Impl(EngineOptions given_options, EngineDeps given_deps,
       files(given_deps.files),
       clock(given_deps.clock),
       log(given_deps.log),
+      limits(given_deps.limits == nullptr ? default_limits : *given_deps.limits),
       lock(std::move(given_lock)),
       hasher(given_deps.rng),
       block_cache(std::make_unique<BlockCache>(options.block_index_cache_bytes)),
-      empty_tenant("", options, hasher, next_series_id),
+      empty_tenant("", options, hasher, share),
       trusted_clock(given_deps.clock) {
   const auto sum = [this](const std::function<double(Tenant&)>& of) {
     return [this, of] {
@@ -123,7 +111,7 @@ Tenant& Engine::Impl::tenant_for(const model::TenantId& id) {
   if (Tenant* found = find_tenant(id)) return *found;
   const std::unique_lock unique(tenants_mutex);
   std::unique_ptr<Tenant>& slot = tenants[id];
-  if (slot == nullptr) slot = std::make_unique<Tenant>(id, options, hasher, next_series_id);
+  if (slot == nullptr) slot = std::make_unique<Tenant>(id, options, hasher, share);
   return *slot;
 }
 
@@ -182,7 +170,7 @@ Result<void> Engine::recover() {
   Impl& impl = *impl_;
   const std::lock_guard step(impl.maintain_mutex);
   const int64_t started_ns = impl.clock.monotonic_ns();
-  impl.next_series_id = impl.manifest.next_series_id;
+  impl.share.next_series_id = impl.manifest.next_series_id;
   TRY(impl.load_snapshot());
   {
     const std::lock_guard lock(impl.progress_mutex);
@@ -192,7 +180,7 @@ Result<void> Engine::recover() {
   core::log_info("tsdb", "replaying the log", {{"from", impl.log.low()}, {"to", impl.log.high()}});
   constexpr int64_t kReportEveryNs = 5'000'000'000;
   int64_t reported_ns = started_ns;
-  uint64_t next_id = impl.next_series_id;
+  uint64_t next_id = impl.share.next_series_id;
   const auto visit = [&](LogPosition position, const storage::LogBatch& batch) -> Result<void> {
     Tenant& tenant = impl.tenant_for(std::string(batch.tenant));
     const Head::Unknown unknown = tenant.head.replay(position, batch);
@@ -216,7 +204,8 @@ Result<void> Engine::recover() {
     return {};
   };
   TRY(impl.log.replay(impl.log.low(), visit).context("replay the log"));
-  impl.next_series_id = impl.unused_series_id(std::max(next_id, impl.next_series_id.load()));
+  impl.share.next_series_id =
+      impl.unused_series_id(std::max(next_id, impl.share.next_series_id.load()));
   impl.note_unread_log();
   for (Tenant* tenant : impl.all_tenants()) {
     tenant->head.finish_replay();
@@ -276,8 +265,13 @@ Result<AppendSummary> Engine::append(const storage::WriteBatch& batch) {
   // Before it applies anything: the flush of tenants that stopped must not close the range
   // that a returning one begins.
   tenant->head.note_append(impl.clock.monotonic_ns());
+  const auto limits = impl.limits.of(batch.tenant);
+  const AppendContext context{.now_ms = impl.clock.now_ms(),
+                              .monotonic_ns = impl.clock.monotonic_ns(),
+                              .limits = *limits,
+                              .instance_series_max = impl.limits.instance().series_max};
   const std::optional<LogPosition> position =
-      TRY(tenant->head.append(batch, impl.clock.now_ms(), impl.log, summary));
+      TRY(tenant->head.append(batch, context, impl.log, summary));
   if (position) {
     Result<void> durable = impl.log.wait_durable(*position);
     if (!durable) {
@@ -287,11 +281,8 @@ Result<AppendSummary> Engine::append(const storage::WriteBatch& batch) {
   }
   // A deletion that failed halfway meanwhile: what was taken for a duplicate may be gone.
   TRY(impl.check_writable());
-  for (size_t i = 0; i < summary.refused.size(); ++i) {
-    if (summary.refused[i] == 0) continue;
-    refused_counter(static_cast<storage::RefusalReason>(i))
-        .add(static_cast<double>(summary.refused[i]));
-  }
+  storage::count_refused(batch.tenant, summary);
+  if (summary.dropped != 0) storage::count_dropped(batch.tenant, summary.dropped);
   return summary;
 }
 

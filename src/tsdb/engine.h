@@ -21,6 +21,7 @@
 #include "storage/log.h"
 #include "storage/sample_sink.h"
 #include "storage/series_source.h"
+#include "tenant/limits_table.h"
 
 #include <cstdint>
 #include <memory>
@@ -46,7 +47,6 @@ struct EngineOptions {
   size_t exemplars_max = 20'000;                  // per tenant; the oldest go first
   int64_t stale_after_ms = 900'000;  // series leave the head without a sample; 0: never
   size_t stale_series_min = 1'000;   // so many at once, and a fiftieth of all
-  size_t series_max = 0;             // per tenant, in the head; 0: no limit
   size_t block_index_cache_bytes = 256ULL << 20U;  // decoded indexes of blocks
   uint64_t reserve_bytes = 32ULL << 20U;           // of the disk (disk_guard.h); merges leave twice
 };
@@ -56,6 +56,8 @@ struct EngineDeps {
   core::Clock& clock;
   core::Rng& rng;  // keys the hash of series identities; used in open() only
   storage::Log& log;
+  // Of tenants; outlives the engine. Null: every tenant has the defaults.
+  const tenant::LimitsTable* limits = nullptr;
 };
 
 // Takes the lock of a data directory, creating the directory. Done before the log in

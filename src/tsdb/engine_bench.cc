@@ -1,9 +1,10 @@
 // How fast the engine takes and gives samples, on the host's disk.
 //
-//   engine_bench DIR [SERIES [ROUNDS]]
+//   engine_bench DIR [SERIES [ROUNDS [rules]]]
 //
 // One thread appends batches of 5000 series with 12 labels, then everything is read
-// back. Prints samples per CPU second and memory per series.
+// back. Prints samples per CPU second and memory per series. With "rules" the batches are
+// pushed by a tenant whose write_relabel_configs rewrite each series.
 
 #include "core/clock.h"
 #include "core/log.h"
@@ -70,6 +71,19 @@ double value_of(core::SeededRng& rng, size_t series, double before) {
   }
 }
 
+// A rule that drops nothing, and one that rewrites every series.
+tenant::LimitsConfig with_rules() {
+  tenant::LimitsConfig config;
+  config.limits.sets_relabel_rules = true;
+  const auto add = [&](model::RelabelConfig rule) {
+    config.limits.relabel_rules.push_back(
+        *model::RelabelRule::create(std::move(rule), model::NameScheme::Utf8));
+  };
+  add({.source_labels = {"__name__"}, .regex = "debug_.*", .action = model::RelabelAction::Drop});
+  add({.regex = "version", .action = model::RelabelAction::LabelDrop, .has_regex = true});
+  return config;
+}
+
 // CPU time of the process: on a shared machine the only figure that repeats.
 struct Stopwatch {
   static double now() {
@@ -91,6 +105,7 @@ int main(int argc, char** argv) {
   const std::string dir = argv[1];
   const size_t series = argc > 2 ? std::strtoull(argv[2], nullptr, 10) : 100'000;
   const size_t rounds = argc > 3 ? std::strtoull(argv[3], nullptr, 10) : 60;
+  const bool has_rules = argc > 4;
   constexpr size_t kBatch = 5000;
   core::set_log_level(core::LogLevel::Warn);
   core::PosixFileSystem files;
@@ -106,7 +121,9 @@ int main(int argc, char** argv) {
   }
   tsdb::EngineOptions options;
   options.data_dir = dir;
-  auto opened = tsdb::Engine::open(options, {files, clock, rng, **log}, std::move(*lock));
+  tenant::LimitsTable limits;
+  if (has_rules) limits.apply(with_rules());
+  auto opened = tsdb::Engine::open(options, {files, clock, rng, **log, &limits}, std::move(*lock));
   if (!opened) {
     std::fprintf(stderr, "%s\n", opened.error().message.c_str());
     return 1;
@@ -117,6 +134,7 @@ int main(int argc, char** argv) {
   std::vector<double> values(series);
   std::vector<storage::WriteBatch> batches((series + kBatch - 1) / kBatch);
   for (size_t i = 0; i < series; ++i) {
+    batches[i / kBatch].is_pushed = has_rules;
     batches[i / kBatch].begin_series(labels[i]);
     batches[i / kBatch].add_sample(0, 0);
   }

@@ -41,8 +41,8 @@ struct Stored {
 // One tenant: what is new in the head, what is old in blocks.
 struct Tenant {
   Tenant(const model::TenantId& id, const EngineOptions& options, const IdentityHasher& hasher,
-         std::atomic<uint64_t>& next_series_id)
-      : head(id, options, hasher, next_series_id),
+         HeadShare& share)
+      : head(id, options, hasher, share),
         stored_{.blocks = std::make_shared<const Blocks>(),
                 .tombstones = std::make_shared<const Tombstones>()} {}
 
@@ -204,10 +204,12 @@ struct Engine::Impl {
   core::FileSystem& files;
   core::Clock& clock;
   storage::Log& log;
+  const tenant::LimitsTable default_limits;
+  const tenant::LimitsTable& limits;
   std::unique_ptr<core::FileLock> lock;
   const IdentityHasher hasher;
   std::unique_ptr<BlockCache> block_cache;
-  std::atomic<uint64_t> next_series_id = 1;
+  HeadShare share;
   const Tenant empty_tenant;  // what reads of an unknown tenant see
 
   std::atomic<bool> ready = false;

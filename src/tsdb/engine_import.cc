@@ -185,7 +185,7 @@ Result<ImportedBlock> Engine::import_block(const model::TenantId& tenant_id, Tim
   }
   TRY(impl.files.sync_dir(impl.blocks_dir()));
   Manifest next = impl.manifest;
-  next.next_series_id = impl.next_series_id;
+  next.next_series_id = impl.share.next_series_id;
   next.blocks.push_back(meta);
   bool may_be_stored = false;
   if (Result<void> stored = impl.store_manifest(std::move(next), &may_be_stored); !stored) {

@@ -381,7 +381,7 @@ Result<void> Engine::Impl::publish_flushed(MaintainReport& report) {
   // The one before stays for a start that finds this one damaged.
   const std::string superfluous = manifest.snapshot_number == 0 ? "" : older_snapshot();
   Manifest next = manifest;
-  next.next_series_id = next_series_id;
+  next.next_series_id = share.next_series_id;
   next.snapshot_number = snapshot;
   const bool forgets_position = PETREL_MUTATED("flush-forgets-position");
   for (const Flush& one : flushes) {

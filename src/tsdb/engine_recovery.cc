@@ -114,7 +114,7 @@ Result<bool> Engine::Impl::read_snapshot(const std::string& path,
 // damaged one, most of what it lost is in the one before.
 Result<void> Engine::Impl::load_snapshot() {
   if (manifest.snapshot_number == 0) return {};
-  uint64_t next_id = next_series_id;
+  uint64_t next_id = share.next_series_id;
   const auto head_of = [&](std::string_view tenant) -> Head& {
     return tenant_for(std::string(tenant)).head;
   };
@@ -155,7 +155,7 @@ Result<void> Engine::Impl::load_snapshot() {
       TRY(read_snapshot(older, rest));
     }
   }
-  next_series_id = next_id;
+  share.next_series_id = next_id;
   return {};
 }
 

@@ -128,7 +128,7 @@ Result<void> Engine::Impl::build_snapshot(const std::string& dir, bool skip_head
   TRY(link_blocks(files, manifest, blocks_dir(), dir + "/blocks"));
   if (!skip_head) TRY(write_rest(dir));
   Manifest copy = with_new_log(manifest);
-  copy.next_series_id = next_series_id;
+  copy.next_series_id = share.next_series_id;
   const std::string metadata =
       fmt::format("{}/{}", dir, series_snapshot_name(copy.snapshot_number));
   TRY(write_metadata(files, metadata, all_tenants()));

@@ -12,6 +12,8 @@
 #include "storage/log.h"
 #include "storage/sample_sink.h"
 #include "storage/series_source.h"
+#include "tenant/limits_table.h"
+#include "tenant/rate.h"
 #include "tsdb/engine.h"
 #include "tsdb/exemplar_ring.h"
 #include "tsdb/head_series.h"
@@ -96,11 +98,25 @@ inline constexpr SeriesRef kNoSeries = UINT32_MAX;
 // How many series ahead the ways to a sample are fetched into the cache.
 inline constexpr size_t kPrefetchAhead = 12;
 
+// What the heads of one engine share.
+struct HeadShare {
+  std::atomic<uint64_t> next_series_id = 1;
+  std::atomic<size_t> series = 0;  // of all heads
+};
+
+// When a batch came, and within which limits.
+struct AppendContext {
+  int64_t now_ms = 0;
+  int64_t monotonic_ns = 0;
+  const tenant::ResolvedLimits& limits;
+  size_t instance_series_max = 0;  // of all tenants; 0: no limit
+};
+
 // Thread-safe.
 class Head {
  public:
   Head(model::TenantId tenant, const EngineOptions& options, const IdentityHasher& hasher,
-       std::atomic<uint64_t>& next_series_id);
+       HeadShare& share);
   ~Head();
 
   const model::TenantId& tenant() const { return tenant_; }
@@ -110,7 +126,8 @@ class Head {
   // Judges, logs and applies. The position is what to wait for before acknowledging,
   // also when all samples were duplicates: what they repeat may not be durable yet.
   core::Result<std::optional<storage::LogPosition>> append(const storage::WriteBatch& batch,
-                                                           int64_t now_ms, storage::Log& log,
+                                                           const AppendContext& context,
+                                                           storage::Log& log,
                                                            storage::AppendSummary& summary);
   // Applies what was judged in an earlier life. Ids that were met before have no labels.
   // The samples of unknown ids, without those that blocks hold. Where deletions cover them or
@@ -253,6 +270,9 @@ class Head {
   bool keeps_nothing(const storage::WriteBatch& batch, const storage::BatchSeries& one,
                      std::string_view labels, storage::AppendSummary& summary) const;
   std::optional<storage::RefusalReason> refused_time(int64_t time_ms) const;
+  // Says why then (head_limits.cc).
+  bool refuses_new(model::LabelsView labels, const storage::WriteBatch& batch,
+                   const storage::BatchSeries& one, storage::AppendSummary& summary);
   // From labels to series (head_resolve.cc).
   static bool has_note(const storage::BatchSeries& one) {
     return one.note != nullptr && one.note->id() != 0;
@@ -262,6 +282,14 @@ class Head {
   std::optional<SeriesRef> ref_of(const Identity& identity) const;
   void resolve(const storage::WriteBatch& batch, std::span<Identity> identities,
                storage::AppendSummary& summary);
+  SeriesRef take_in(const storage::WriteBatch& batch, const storage::BatchSeries& one,
+                    const Identity& identity, storage::AppendSummary& summary);
+  // As resolve(), where the tenant's rules come first (head_relabel.cc).
+  void resolve_relabelled(const storage::WriteBatch& batch, std::span<const Identity> identities,
+                          storage::AppendSummary& summary);
+  SeriesRef relabel_new(const storage::WriteBatch& batch, const storage::BatchSeries& one,
+                        const Identity& raw_identity, storage::AppendSummary& summary);
+  storage::SeriesNote note_of(SeriesRef ref) const;
   void note_series(const storage::BatchSeries& one, const Identity& identity, SeriesRef ref);
   core::Result<void> judge_series(const storage::WriteBatch& batch, size_t i,
                                   const Identity& identity, storage::Log& log,
@@ -333,7 +361,7 @@ class Head {
   const model::TenantId tenant_;
   const EngineOptions& options_;
   const IdentityHasher& hasher_;
-  std::atomic<uint64_t>& next_series_id_;
+  HeadShare& share_;
 
   mutable std::mutex write_mutex_;
   mutable std::mutex data_mutex_;
@@ -364,7 +392,15 @@ class Head {
   std::unordered_map<Identity, SeriesRef, IdentityHash> aliases_;  // of other spellings
   std::optional<storage::LogPosition> last_position_;
   uint32_t batch_number_ = 0;
-  int64_t now_ms_ = 0;                 // of the append that runs
+  int64_t now_ms_ = 0;  // of the append that runs, as the next
+  int64_t monotonic_ns_ = 0;
+  const tenant::ResolvedLimits* limits_ = nullptr;
+  size_t instance_series_max_ = 0;
+  tenant::RateBucket new_series_;
+  // Of pushed label bytes, by their identity: the series that the tenant's rules make of
+  // them; an empty note: they drop it.
+  std::unordered_map<Identity, storage::SeriesNote, IdentityHash> verdicts_;
+  uint64_t verdicts_version_ = 0;      // of the rules
   int64_t horizon_ms_ = kNoTime;       // older is refused
   int64_t late_horizon_ms_ = kNoTime;  // older is refused when out of order
   storage::LogBatch piece_;            // judged, not yet logged

@@ -100,11 +100,11 @@ bool same_histogram(const model::Histogram& a, const model::Histogram& b) {
 }
 
 Head::Head(model::TenantId tenant, const EngineOptions& options, const IdentityHasher& hasher,
-           std::atomic<uint64_t>& next_series_id)
+           HeadShare& share)
     : tenant_(std::move(tenant)),
       options_(options),
       hasher_(hasher),
-      next_series_id_(next_series_id),
+      share_(share),
       exemplars_(options.exemplars_max) {
   index_.set_pairs_of([this](SeriesRef ref) { return series_.at(ref).pair_ids(); });
 }
@@ -185,8 +185,9 @@ bool Head::keeps_nothing(const WriteBatch& batch, const BatchSeries& one, std::s
   return true;
 }
 
-Result<std::optional<LogPosition>> Head::append(const WriteBatch& batch, int64_t now_ms,
-                                                storage::Log& log, AppendSummary& summary) {
+Result<std::optional<LogPosition>> Head::append(const WriteBatch& batch,
+                                                const AppendContext& context, storage::Log& log,
+                                                AppendSummary& summary) {
   // Hashing reads all label bytes: before the lock.
   thread_local std::vector<Identity> identities;
   identities.resize(batch.series.size());
@@ -196,8 +197,11 @@ Result<std::optional<LogPosition>> Head::append(const WriteBatch& batch, int64_t
 
   const std::lock_guard write(write_mutex_);
   const uint64_t stored_before = summary.stored;
-  now_ms_ = now_ms;
-  const int64_t newest = newest_ms(now_ms);
+  now_ms_ = context.now_ms;
+  monotonic_ns_ = context.monotonic_ns;
+  limits_ = &context.limits;
+  instance_series_max_ = context.instance_series_max;
+  const int64_t newest = newest_ms(now_ms_);
   const auto behind = [&](int64_t window) {
     return newest == kNoTime ? kOldestMs : std::max(kOldestMs, newest - window);
   };

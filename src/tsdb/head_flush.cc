@@ -175,6 +175,7 @@ void Head::remove_series(std::vector<SeriesRef>& empty) {
     table_.erase(series_.at(ref).identity, ref);
     series_.remove(ref);
   }
+  share_.series -= empty.size();
 }
 
 storage::LogPosition Head::needed_from(const storage::Log& log, int64_t starts_until_ms) const {

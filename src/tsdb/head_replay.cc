@@ -16,7 +16,7 @@ void Head::restore_series(uint64_t id, std::string_view labels) {
   const std::lock_guard write(write_mutex_);
   const Identity identity = hasher_(labels);
   std::optional<SeriesRef> ref = ref_of(identity);
-  if (!ref) ref = create_series(labels, identity, id < kOwnIdEnd ? id : next_series_id_++);
+  if (!ref) ref = create_series(labels, identity, id < kOwnIdEnd ? id : share_.next_series_id++);
   const std::lock_guard data(data_mutex_);
   Series& series = series_.at(*ref);
   // Of two lives the later one goes on.

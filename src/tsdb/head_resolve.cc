@@ -34,6 +34,7 @@ SeriesRef Head::create_series(std::string_view canonical, const Identity& identi
     rebuild_table();
   else
     table_.insert(identity, ref);
+  ++share_.series;
   return ref;
 }
 
@@ -68,16 +69,13 @@ Result<std::optional<SeriesRef>> Head::intern(const WriteBatch& batch, const Bat
   std::optional<SeriesRef> ref = ref_of(canonical_identity);
   if (!ref) {
     if (keeps_nothing(batch, one, labels.bytes(), summary)) return std::nullopt;
-    if (options_.series_max != 0 && index_.live_count() >= options_.series_max) {
-      return core::fail(ErrorCode::LimitExceeded, "{}: the tenant has {} series, allowed are {}",
-                        labels.to_string(), index_.live_count(), options_.series_max);
-    }
+    if (refuses_new(labels, batch, one, summary)) return std::nullopt;
     if (series_.next() >= kNoSeries - 1) {
       return core::fail(ErrorCode::LimitExceeded,
                         "{}: series references are used up, restart to number them anew",
                         labels.to_string());
     }
-    ref = create_series(labels.bytes(), canonical_identity, next_series_id_++);
+    ref = create_series(labels.bytes(), canonical_identity, share_.next_series_id++);
   }
   if (is_alias && aliases_.size() < kAliasesMin + 2 * index_.live_count()) {
     aliases_.emplace(identity, *ref);
@@ -90,14 +88,35 @@ void Head::note_series(const BatchSeries& one, const Identity& identity, SeriesR
   if (one.note == nullptr) return;
   const Series& series = series_.at(ref);
   if (!(series.identity == identity)) return;
-  *one.note = {.ref = ref,
-               .id_low = static_cast<uint32_t>(series.id),
-               .id_high = static_cast<uint32_t>(series.id >> 32)};
+  *one.note = note_of(ref);
+}
+
+storage::SeriesNote Head::note_of(SeriesRef ref) const {
+  const uint64_t id = series_.at(ref).id;
+  return {
+      .ref = ref, .id_low = static_cast<uint32_t>(id), .id_high = static_cast<uint32_t>(id >> 32U)};
+}
+
+// intern(), with every reason not to take the series noted as a refusal.
+SeriesRef Head::take_in(const WriteBatch& batch, const BatchSeries& one, const Identity& identity,
+                        AppendSummary& summary) {
+  Result<std::optional<SeriesRef>> ref = intern(batch, one, identity, summary);
+  if (ref) return ref->value_or(kNoSeries);
+  const auto reason = ref.error().code == ErrorCode::LimitExceeded ? RefusalReason::LimitExceeded
+                                                                   : RefusalReason::InvalidLabels;
+  const uint64_t samples =
+      (one.samples_end - one.samples_begin) + (one.histograms_end - one.histograms_begin);
+  summary.refuse(reason, std::max<uint64_t>(samples, 1), std::move(ref.error().message));
+  return kNoSeries;
 }
 
 // Identities of series that have a note are filled in here.
 void Head::resolve(const WriteBatch& batch, std::span<Identity> identities,
                    AppendSummary& summary) {
+  if (batch.is_pushed && !limits_->relabel_rules.empty()) {
+    resolve_relabelled(batch, identities, summary);
+    return;
+  }
   const size_t count = identities.size();
   refs_.resize(count);
   // First the slot of the table, then the series that it names.
@@ -134,17 +153,8 @@ void Head::resolve(const WriteBatch& batch, std::span<Identity> identities,
   for (size_t i = 0; i < count; ++i) {
     if (refs_[i] != kNoSeries) continue;
     const BatchSeries& one = batch.series[i];
-    Result<std::optional<SeriesRef>> ref = intern(batch, one, identities[i], summary);
-    if (ref) {
-      refs_[i] = ref->value_or(kNoSeries);
-      if (refs_[i] != kNoSeries) note_series(one, identities[i], refs_[i]);
-      continue;
-    }
-    const auto reason = ref.error().code == ErrorCode::LimitExceeded ? RefusalReason::LimitExceeded
-                                                                     : RefusalReason::InvalidLabels;
-    const uint64_t samples =
-        (one.samples_end - one.samples_begin) + (one.histograms_end - one.histograms_begin);
-    summary.refuse(reason, std::max<uint64_t>(samples, 1), std::move(ref.error().message));
+    refs_[i] = take_in(batch, one, identities[i], summary);
+    if (refs_[i] != kNoSeries) note_series(one, identities[i], refs_[i]);
   }
 }
 

@@ -54,7 +54,7 @@ class World {
     } else if (log_ == nullptr) {
       log_ = std::make_unique<testing::MemoryLog>();
     }
-    auto engine = Engine::open(options_, {files_, clock_, rng_, *log_});
+    auto engine = Engine::open(options_, {files_, clock_, rng_, *log_, &limits_});
     REQUIRE_MESSAGE(engine.has_value(), engine.error().message);
     engine_ = std::move(*engine);
   }
@@ -134,6 +134,7 @@ class World {
   core::testing::FakeClock clock_;
   core::testing::SimFileSystem files_;
   EngineOptions options_;
+  tenant::LimitsTable limits_;
   std::unique_ptr<storage::Log> log_;
   std::unique_ptr<Engine> engine_;
 };
