@@ -28,8 +28,9 @@ struct LogSeries {
   // The series table's id at the time of writing. Stable for as long as the series is
   // in the table; a new life of the same labels gets a new id.
   uint64_t id = 0;
-  // Canonical label bytes. Always set by the writer; on replay empty when an earlier
-  // record (or the series snapshot) introduced the id.
+  // Canonical label bytes. Set by the writer, unless the series is not new and the log does
+  // not want them; on replay empty when an earlier record (or the series snapshot)
+  // introduced the id.
   std::string_view labels;
   bool is_new = false;       // first record that mentions the id
   uint32_t samples_end = 0;  // the series' samples are [end of the one before, this)
@@ -75,6 +76,8 @@ class Log {
   // Puts the batch behind all earlier ones and returns its position; not yet durable.
   // Blocks while the bounded buffer is full. Unavailable after a failed fsync.
   virtual core::Result<LogPosition> append(const LogBatch& batch) = 0;
+  // Whether append() reads the labels of series that are not new.
+  virtual bool wants_all_labels() const { return true; }
   // Blocks until the record at `position` and all before it are durable.
   virtual core::Result<void> wait_durable(LogPosition position) = 0;
 

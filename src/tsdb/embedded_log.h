@@ -63,6 +63,7 @@ class EmbeddedLog final : public storage::Log {
   // of more than 256 MiB; Unavailable after a failed write or sync (for good, until the
   // log is opened again) and while no segment can be made.
   core::Result<storage::LogPosition> append(const storage::LogBatch& batch) override;
+  bool wants_all_labels() const override { return false; }
   // Unavailable when the record could not be made durable, or when that takes longer than
   // 30 s: then nobody knows whether it will be. It stays in the log: after a
   // full disk has space again, a later wait makes it durable. So whoever acknowledges a

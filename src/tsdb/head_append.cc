@@ -255,7 +255,11 @@ Result<void> Head::judge_series(const WriteBatch& batch, size_t i, const Identit
   }
   std::string_view labels = one.labels;
   if (!(identity == series.identity)) {
-    labels = piece_labels_.emplace_back(labels_of(series));
+    // Another spelling, or what the tenant's rules rewrite.
+    const bool are_needed =
+        !series.logged || one.exemplars_end != one.exemplars_begin || log.wants_all_labels();
+    labels = are_needed ? std::string_view(piece_labels_.emplace_back(labels_of(series)))
+                        : std::string_view();
   }
   if (one.exemplars_end != one.exemplars_begin) judge_exemplars(batch, one, labels, summary);
   if (piece_.samples.size() == samples_before && piece_.histograms.size() == histograms_before &&
