@@ -181,7 +181,19 @@ size_t estimate(std::span<const int64_t> numbers) {
   return std::min(around_zero, around_centre);
 }
 
-void find_forms(std::span<const int64_t> values, Xor with_xor, Forms& forms) {
+// Bits that the numbers take in one class, as quick packing has them.
+size_t quick_estimate(std::span<const int64_t> numbers) {
+  int64_t low = numbers[0];
+  int64_t high = numbers[0];
+  for (const int64_t number : numbers) {
+    low = std::min(low, number);
+    high = std::max(high, number);
+  }
+  return numbers.size() * static_cast<size_t>(std::bit_width(static_cast<uint64_t>(high) -
+                                                             static_cast<uint64_t>(low)));
+}
+
+void find_forms(std::span<const int64_t> values, Xor with_xor, Effort effort, Forms& forms) {
   const size_t count = values.size() - 1;
   const auto first = static_cast<uint64_t>(values[0]);
   forms.unit = common_unit(values);
@@ -202,8 +214,9 @@ void find_forms(std::span<const int64_t> values, Xor with_xor, Forms& forms) {
     trends[i] = static_cast<int64_t>(static_cast<uint64_t>(plains[i]) -
                                      static_cast<uint64_t>(forms.step) * (i + 1));
   }
+  const auto cost = effort == Effort::Quick ? quick_estimate : estimate;
   for (size_t form = 0; form < kFormCount - 1; ++form) {
-    forms.cost_estimates[form] = estimate(std::span(forms.numbers[form]).first(count));
+    forms.cost_estimates[form] = cost(std::span(forms.numbers[form]).first(count));
   }
   if (forms.step == 0) forms.cost_estimates[static_cast<size_t>(Form::Trend)] = SIZE_MAX;
   forms.cost_estimates[static_cast<size_t>(Form::Xor)] = SIZE_MAX;
@@ -218,7 +231,7 @@ void find_forms(std::span<const int64_t> values, Xor with_xor, Forms& forms) {
   for (size_t i = 0; i < count; ++i) {
     xors[i] = static_cast<int64_t>(static_cast<uint64_t>(xors[i]) >> zeros);
   }
-  forms.cost_estimates[static_cast<size_t>(Form::Xor)] = estimate(std::span(xors).first(count));
+  forms.cost_estimates[static_cast<size_t>(Form::Xor)] = cost(std::span(xors).first(count));
 }
 
 void append_form(std::string& out, int64_t first, const Forms& forms, Form form, size_t count,
@@ -260,7 +273,7 @@ void append_int_column(std::string& out, std::span<const int64_t> values, Xor wi
 
   const size_t count = values.size() - 1;  // the first stands in the header
   static thread_local Forms forms;         // too large for small stacks
-  find_forms(values, with_xor, forms);
+  find_forms(values, with_xor, effort, forms);
   std::array<size_t, kFormCount> order = {0, 1, 2, 3, 4};
   std::sort(order.begin(), order.end(), [](size_t a, size_t b) {
     return forms.cost_estimates[a] != forms.cost_estimates[b]
