@@ -50,7 +50,6 @@ struct Fixture {
                           .source = &api.store,
                           .engine = &api.engine,
                           .rules = {},
-                          .tsdb_status = {},
                           .tsdb_admin = &admin});
   }
   std::string post(std::string_view what) {
@@ -159,7 +158,6 @@ TEST_CASE("blocks are listed from the manifest") {
                             .source = &fixture.store,
                             .engine = &fixture.engine,
                             .rules = {},
-                            .tsdb_status = {},
                             .tsdb_blocks = [](const model::TenantId&) {
                               return std::vector<api::TsdbBlock>{{.name = "0000000005",
                                                                   .time_min_ms = 1,

@@ -156,8 +156,9 @@ Api::Impl::Impl(ApiOptions given, const core::Clock& the_clock, StaticAssets the
     default_gate = std::make_unique<DefaultGate>(clock);
     options.push_gate = &default_gate->gate;
   }
-  for (const auto table : {query_routes(), label_routes(), ingest_routes(), rules_routes(),
-                           status_routes(), target_routes(), admin_routes(), management_routes()}) {
+  for (const auto table :
+       {query_routes(), label_routes(), ingest_routes(), rules_routes(), status_routes(),
+        cardinality_routes(), target_routes(), admin_routes(), management_routes()}) {
     for (const Route& route : table) {
       RouteEntry& entry = *entries.emplace_back(std::make_unique<RouteEntry>(route));
       if (route.pattern.find('*') == std::string_view::npos) by_path.emplace(route.pattern, &entry);
@@ -317,7 +318,7 @@ bool Api::is_query(const Request& request) const {
     return std::any_of(table.begin(), table.end(),
                        [&](const Route& route) { return route.pattern == entry->route.pattern; });
   };
-  return holds(query_routes()) || holds(label_routes());
+  return holds(query_routes()) || holds(label_routes()) || holds(cardinality_routes());
 }
 
 bool Api::is_push(const Request& request) const {

@@ -18,6 +18,7 @@
 #include "promql/engine.h"
 #include "rules/rule_view.h"
 #include "scrape/scrape_view.h"
+#include "storage/cardinality.h"
 #include "storage/sample_sink.h"
 #include "storage/series_source.h"
 #include "tenant/push_gate.h"
@@ -43,25 +44,6 @@ struct BuildInfo {
   std::string build_user;
   std::string build_date;
   std::string compiler;  // reported as goVersion, which clients expect
-};
-
-struct NamedCount {
-  std::string name;
-  uint64_t count = 0;
-};
-
-// Numbers of the storage engine for /api/v1/status/tsdb.
-struct TsdbStatus {
-  uint64_t series = 0;
-  uint64_t label_pairs = 0;
-  uint64_t chunks = 0;
-  int64_t time_min_ms = 0;
-  int64_t time_max_ms = 0;
-  // The largest, largest first.
-  std::vector<NamedCount> series_by_metric = {};
-  std::vector<NamedCount> values_by_label = {};
-  std::vector<NamedCount> bytes_by_label = {};
-  std::vector<NamedCount> series_by_label_pair = {};  // "name=value"
 };
 
 // One block on disk, for /api/v1/status/tsdb/blocks.
@@ -131,9 +113,8 @@ struct Services {
   storage::SampleSink* sink = nullptr;
   const storage::SeriesSource* source = nullptr;
   const promql::Engine* engine = nullptr;
-  std::function<rules::RulesView()> rules;  // empty: this role has no rules
-  // With the `top` largest of each list; empty: the engine does not offer it.
-  std::function<TsdbStatus(size_t top)> tsdb_status;
+  std::function<rules::RulesView()> rules;                  // empty: this role has no rules
+  const storage::CardinalitySource* cardinality = nullptr;  // null: the engine does not offer it
   // Oldest first; empty: the engine does not offer it.
   std::function<std::vector<TsdbBlock>(const model::TenantId& tenant)> tsdb_blocks = {};
   const TsdbAdmin* tsdb_admin = nullptr;         // null: no storage here

@@ -63,6 +63,7 @@ std::span<const Route> label_routes();
 std::span<const Route> ingest_routes();
 std::span<const Route> rules_routes();
 std::span<const Route> status_routes();
+std::span<const Route> cardinality_routes();
 std::span<const Route> target_routes();
 std::span<const Route> admin_routes();
 std::span<const Route> management_routes();

@@ -1,5 +1,5 @@
 // The web UI: files from the binary, best encoding first, cached as far as their names
-// allow. Prometheus's addresses of pages answer with the one page there is.
+// allow. Pages, and Prometheus's addresses of some, are one file.
 
 #include "api/route.h"
 
@@ -32,7 +32,8 @@ const StaticAsset* find_asset(StaticAssets assets, std::string_view path) {
 // Where links in pages that were sent and bookmarks made for Prometheus lead. By name: an
 // endpoint that is not built, such as /federate, must not answer 200 with a page. One level
 // deep: the page names its files relative to itself.
-constexpr std::string_view kPagePaths[] = {"/alerts", "/graph", "/query", "/rules"};
+constexpr std::string_view kPagePaths[] = {"/alerts", "/cardinality", "/graph",
+                                           "/query",  "/rules",       "/tsdb-status"};
 
 // If-None-Match: a list of tags or "*"; weakness does not matter for a GET.
 bool lists_etag(std::string_view header, std::string_view etag) {

@@ -4,7 +4,6 @@
 #include "api/route.h"
 #include "core/time.h"
 
-#include <charconv>
 #include <cstdio>
 #include <thread>
 #include <unistd.h>
@@ -103,43 +102,6 @@ Result<Response> config(const Call& call) {
   return std::move(answer).finish(state.warnings);
 }
 
-void write_counts(JsonWriter& json, std::string_view key, const std::vector<NamedCount>& counts) {
-  json.key(key).array();
-  for (const NamedCount& one : counts) {
-    json.object().key("name").value(one.name).key("value").value(one.count).end();
-  }
-  json.end();
-}
-
-Result<Response> tsdb(const Call& call) {
-  constexpr size_t kTopDefault = 10;  // Prometheus's
-  constexpr size_t kTopMax = 10'000;
-  size_t top = kTopDefault;
-  if (const std::string_view text = call.param("limit"); !text.empty()) {
-    const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), top);
-    if (stop != text.data() + text.size() || error != std::errc() || top == 0 || top > kTopMax) {
-      return fail(ErrorCode::InvalidArgument, "limit must be a positive number of at most {}",
-                  kTopMax);
-    }
-  }
-  if (!call.services->tsdb_status) {
-    return fail(ErrorCode::Unsupported, "this node's storage does not offer its statistics");
-  }
-  const TsdbStatus status = call.services->tsdb_status(top);
-  Answer answer;
-  JsonWriter& json = answer.json().object();
-  json.key("headStats").object();
-  json.key("numSeries").value(status.series).key("numLabelPairs").value(status.label_pairs);
-  json.key("chunkCount").value(status.chunks);
-  json.key("minTime").value(status.time_min_ms).key("maxTime").value(status.time_max_ms).end();
-  write_counts(json, "seriesCountByMetricName", status.series_by_metric);
-  write_counts(json, "labelValueCountByLabelName", status.values_by_label);
-  write_counts(json, "memoryInBytesByLabelName", status.bytes_by_label);
-  write_counts(json, "seriesCountByLabelValuePair", status.series_by_label_pair);
-  json.end();
-  return std::move(answer).finish();
-}
-
 Result<Response> tsdb_blocks(const Call& call) {
   if (!call.services->tsdb_blocks) {
     return fail(ErrorCode::Unsupported, "this node's storage does not offer its blocks");
@@ -177,7 +139,6 @@ constexpr Route kRoutes[] = {
     {"/api/v1/status/flags", "GET", flags, Needs::Nothing},
     {"/api/v1/status/config", "GET", config, Needs::Nothing},
     {"/api/v1/status/walreplay", "GET", wal_replay, Needs::Nothing},
-    {"/api/v1/status/tsdb", "GET", tsdb},
     {"/api/v1/status/tsdb/blocks", "GET", tsdb_blocks},
 };
 

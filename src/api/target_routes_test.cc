@@ -67,12 +67,8 @@ class FakeStatus final : public scrape::ScrapeStatus {
 struct Fixture : ApiFixture {
   FakeStatus status;
   Fixture() {
-    api.set_services({.sink = &store,
-                      .source = &store,
-                      .engine = &engine,
-                      .rules = {},
-                      .tsdb_status = {},
-                      .scrape = &status});
+    api.set_services(
+        {.sink = &store, .source = &store, .engine = &engine, .rules = {}, .scrape = &status});
   }
 };
 

@@ -24,26 +24,6 @@ constexpr size_t kScrapingThreads = 4;    // one reads while others wait for the
 constexpr size_t kDiscoveryThreads = 4;   // a dead name server holds one for seconds
 constexpr size_t kBackgroundThreads = 4;  // rules, collector, notifier and one long flush
 
-std::vector<api::NamedCount> named_counts(const std::vector<tsdb::NamedCount>& counts) {
-  std::vector<api::NamedCount> copies;
-  copies.reserve(counts.size());
-  for (const auto& [name, count] : counts) copies.push_back({name, count});
-  return copies;
-}
-
-api::TsdbStatus tsdb_status(const Node& node, size_t top) {
-  const tsdb::EngineStats stats = node.engine->stats(std::string(model::kDefaultTenant), top);
-  return {.series = stats.series,
-          .label_pairs = stats.label_pairs,
-          .chunks = stats.chunks,
-          .time_min_ms = stats.min_time_ms,
-          .time_max_ms = stats.max_time_ms,
-          .series_by_metric = named_counts(stats.series_by_metric),
-          .values_by_label = named_counts(stats.values_by_label),
-          .bytes_by_label = named_counts(stats.bytes_by_label),
-          .series_by_label_pair = named_counts(stats.series_by_label_pair)};
-}
-
 std::function<rules::RulesView()> rules_view(Node& node) {
   if (!node.rules) return {};
   return [&node] { return node.rules->snapshot(); };
@@ -316,7 +296,7 @@ void publish_services(Node& node) {
        .source = node.engine.get(),
        .engine = node.promql.get(),
        .rules = rules_view(node),
-       .tsdb_status = [&node](size_t top) { return tsdb_status(node, top); },
+       .cardinality = node.cardinality.get(),
        .tsdb_blocks =
            [&node](const model::TenantId& tenant) { return list_blocks(*node.engine, tenant); },
        .tsdb_admin = node.tsdb_admin.get(),

@@ -42,6 +42,7 @@
 #include "rules/rule_manager.h"
 #include "scrape/scrape_manager.h"
 #include "tenant/push_gate.h"
+#include "tsdb/cardinality.h"
 #include "tsdb/disk_guard.h"
 #include "tsdb/embedded_log.h"
 #include "tsdb/engine.h"
@@ -94,6 +95,7 @@ struct Node {
   std::unique_ptr<tsdb::Engine> engine;
   std::unique_ptr<tsdb::GuardedStorage> storage;  // what everyone writes to
   std::unique_ptr<EngineAdmin> tsdb_admin;
+  std::unique_ptr<tsdb::Cardinality> cardinality;
   std::unique_ptr<promql::Engine> promql;
   std::unique_ptr<alertstore::SqliteStore> alert_store;
   std::unique_ptr<net::CurlTransport> transport;
@@ -104,6 +106,7 @@ struct Node {
   std::unique_ptr<scrape::ScrapeManager> scrapes;
   std::atomic<core::TimerId> maintenance_timer = 0;
   std::atomic<core::TimerId> disk_timer = 0;
+  std::atomic<core::TimerId> cardinality_timer = 0;
   std::atomic<core::TimerId> alerting_timer = 0;
   // Why neither rules nor notifications run though they should; empty: they do.
   std::string alerting_trouble;

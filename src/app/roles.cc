@@ -20,6 +20,8 @@ constexpr int64_t kMaintenancePeriodMaxMs = 60'000;
 constexpr int64_t kDiskPeriodMs = 1'000;
 // A disk that the alert store cannot be opened on is asked again this often.
 constexpr int64_t kAlertingRetryMs = 10'000;
+constexpr int64_t kCardinalityFirstMs = 5'000;
+constexpr int64_t kCardinalityPeriodMs = 60'000;
 constexpr int64_t kMergePeriodMs = 30'000;
 constexpr int kMergeNiceness = 10;  // a tenth of the CPU when others want it
 
@@ -71,6 +73,16 @@ void schedule_disk_check(Node& node) {
       schedule_disk_check(node);
     });
     if (!posted) schedule_disk_check(node);
+  });
+}
+
+void schedule_cardinality(Node& node, int64_t wait_ms = kCardinalityPeriodMs) {
+  node.cardinality_timer = node.timers.after(wait_ms, [&node] {
+    const bool posted = node.background.post([&node] {
+      node.cardinality->tick(node.storage->may_merge() && !node.engine->has_unread_files());
+      schedule_cardinality(node);
+    });
+    if (!posted) schedule_cardinality(node);
   });
 }
 
@@ -127,9 +139,12 @@ Result<void> start_storage(Node& node) {
       tsdb::GuardedStorage::Parts{
           .files = node.files, .clock = node.clock, .log = *node.log, .sink = *node.engine});
   node.tsdb_admin = std::make_unique<EngineAdmin>(*node.engine, node.files, flags.data_path);
+  node.cardinality =
+      std::make_unique<tsdb::Cardinality>(*node.engine, node.files, node.clock, flags.data_path);
   schedule_maintenance(node);
   schedule_disk_check(node);
   schedule_merging(node);
+  schedule_cardinality(node, kCardinalityFirstMs);
   return {};
 }
 
@@ -137,6 +152,7 @@ void stop_storage(Node& node) {
   node.timers.cancel(node.maintenance_timer);
   node.timers.cancel(node.disk_timer);
   node.timers.cancel(node.merge_timer);
+  node.timers.cancel(node.cardinality_timer);
   if (node.engine) node.engine->stop_merging();
 }
 

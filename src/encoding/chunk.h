@@ -51,6 +51,10 @@ core::Result<void> decode_histogram_value_chunk(std::string_view chunk,
                                                 std::span<const int64_t> timestamps_ms,
                                                 std::vector<model::HistogramSample>& histograms);
 
+// Whether a chunk of floats stores its values as raw bits, because they are no decimals. False
+// for what is no chunk of floats.
+bool stores_raw_floats(std::string_view chunk);
+
 // Timestamps that stand alone, 1..kChunkSamplesMax of them. `take` takes a column of out.size()
 // off the front of `bytes`; false when they are not such a column.
 void append_timestamp_column(std::string& out, std::span<const int64_t> timestamps_ms);

@@ -307,4 +307,25 @@ TEST_CASE("a histogram with more spans and bounds than any sender needs comes ba
   for (const HistogramSample& one : back) CHECK((one.histogram == samples[0].histogram));
 }
 
+TEST_CASE("chunks of values that are no decimals are told from those that are") {
+  std::vector<int64_t> times;
+  std::vector<double> decimal;
+  std::vector<double> raw;
+  for (int i = 0; i < 100; ++i) {
+    times.push_back(1'700'000'000'000 + i * 1'000 + i % 7);
+    decimal.push_back(i * 0.25);
+    raw.push_back(std::sqrt(i + 0.1) * 1e-7);
+  }
+  std::string chunk;
+  append_float_chunk(chunk, times, decimal);
+  CHECK_FALSE(stores_raw_floats(chunk));
+  chunk.clear();
+  append_float_chunk(chunk, times, raw);
+  CHECK(stores_raw_floats(chunk));
+  for (size_t size = 0; size < 3; ++size) CHECK_FALSE(stores_raw_floats(chunk.substr(0, size)));
+  chunk.clear();
+  append_value_chunk(chunk, raw);
+  CHECK_FALSE(stores_raw_floats(chunk));  // its times stand elsewhere
+}
+
 }  // namespace encoding

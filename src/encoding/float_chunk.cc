@@ -2,6 +2,8 @@
 #include "encoding/chunk.h"
 #include "encoding/float_column.h"
 
+#include <array>
+
 namespace encoding {
 
 using core::ErrorCode;
@@ -48,6 +50,17 @@ Result<void> decode_float_chunk(std::string_view chunk, std::vector<int64_t>& ti
                       chunk.size(), count);
   }
   return {};
+}
+
+bool stores_raw_floats(std::string_view chunk) {
+  const auto codec = codec_of(chunk);
+  if (!codec || *codec != Codec::Floats) return false;
+  std::string_view rest = chunk.substr(1);
+  uint64_t count = 0;
+  if (!core::take_varint(rest, count) || count == 0 || count > kChunkSamplesMax) return false;
+  std::array<int64_t, kColumnSizeMax> times;
+  if (!take_int_column(rest, std::span(times).first(count))) return false;
+  return float_column_kind(rest).starts_with("raw ");
 }
 
 void append_value_chunk(std::string& out, std::span<const double> values) {

@@ -499,11 +499,17 @@ std::vector<model::TenantId> Engine::tenants() const {
   return ids;
 }
 
-EngineStats Engine::stats(const model::TenantId& tenant, size_t top) const {
+EngineStats Engine::stats(const model::TenantId& tenant) const {
   EngineStats stats;
   const Tenant* found = impl_->find_tenant(tenant);
   if (found == nullptr) return stats;
-  found->head.fill_stats(stats, top);
+  const storage::HeadTotals totals = found->head.totals();
+  stats.series = totals.series;
+  stats.label_pairs = totals.label_pairs;
+  stats.chunks = totals.chunks;
+  stats.late_samples = found->head.late_use().late;
+  stats.min_time_ms = totals.time_min_ms;
+  stats.max_time_ms = totals.time_max_ms;
   const auto blocks = found->blocks();
   stats.blocks = blocks->size();
   for (const auto& block : *blocks) {

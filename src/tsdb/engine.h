@@ -18,10 +18,12 @@
 #include "core/file_system.h"
 #include "core/result.h"
 #include "core/rng.h"
+#include "storage/cardinality.h"
 #include "storage/log.h"
 #include "storage/sample_sink.h"
 #include "storage/series_source.h"
 #include "tenant/limits_table.h"
+#include "tsdb/head_counts.h"
 
 #include <cstdint>
 #include <memory>
@@ -74,12 +76,7 @@ struct ReplayProgress {
   uint64_t dropped_samples = 0;  // of series that neither log nor snapshot introduces
 };
 
-struct NamedCount {
-  std::string name;
-  uint64_t count = 0;
-};
-
-// What /api/v1/status/tsdb shows of one tenant.
+// Numbers of one tenant.
 struct EngineStats {
   uint64_t series = 0;
   uint64_t label_pairs = 0;
@@ -90,10 +87,6 @@ struct EngineStats {
   uint64_t blocks = 0;
   uint64_t quarantined_blocks = 0;
   uint64_t block_bytes = 0;
-  std::vector<NamedCount> series_by_metric;  // the largest, largest first
-  std::vector<NamedCount> values_by_label;
-  std::vector<NamedCount> bytes_by_label;
-  std::vector<NamedCount> series_by_label_pair;  // "name=value"
 };
 
 struct MaintainReport {
@@ -191,7 +184,25 @@ class Engine final : public storage::SampleSink, public storage::SeriesSource {
   std::vector<BlockMeta> blocks(const model::TenantId& tenant) const;
   // The tenants that have data, sorted.
   std::vector<model::TenantId> tenants() const;
-  EngineStats stats(const model::TenantId& tenant, size_t top = 10) const;
+  EngineStats stats(const model::TenantId& tenant) const;
+
+  // Counts of what is in memory (head_cardinality.cc); of a tenant without data all are 0.
+  // Unavailable until recover() is done.
+  core::Result<HeadCounts> count_head(const model::TenantId& tenant,
+                                      const CountOptions& options) const;
+  core::Result<storage::HeadTotals> head_totals(const model::TenantId& tenant) const;
+  core::Result<std::vector<storage::NamedCount>> count_values(const model::TenantId& tenant,
+                                                              const SeriesScope& scope) const;
+  core::Result<std::vector<storage::LabelCardinality>> count_by_value(
+      const model::TenantId& tenant, const SeriesScope& scope,
+      const std::vector<std::string>& names, size_t top) const;
+  // TooLarge when they take more than `bytes_max`.
+  core::Result<std::vector<std::string>> head_label_sets(const model::TenantId& tenant,
+                                                         const SeriesScope& scope,
+                                                         size_t bytes_max) const;
+  core::Result<storage::FallbackShare> sample_fallback(const model::TenantId& tenant,
+                                                       size_t sample_size) const;
+  core::Result<storage::ChurnReport> churn(const model::TenantId& tenant, size_t top) const;
 
  private:
   struct Impl;

@@ -25,7 +25,7 @@ Result<void> Engine::Impl::evict_stale(Tenant& tenant, MaintainReport& report) {
   if (options.stale_after_ms == 0 || is_held) return {};
   if (tenant.evicted_at_ns && now_ns - *tenant.evicted_at_ns < pause_ns) return {};
   Head& head = tenant.head;
-  if (!head.finish_eviction(report.series_evicted)) return {};  // a reader holds the one before
+  if (!head.finish_eviction(clock.now_ms(), report.series_evicted)) return {};  // a reader holds the one before
   // At the first look everything may be new.
   const bool is_first = !tenant.evicted_at_ns;
   tenant.evicted_at_ns = now_ns;

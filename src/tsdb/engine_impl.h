@@ -99,6 +99,7 @@ struct Engine::Impl {
   // Null when the tenant has no data.
   Tenant* find_tenant(const model::TenantId& id) const;
   std::vector<Tenant*> all_tenants() const;
+  const Head& head_of(const model::TenantId& tenant) const;  // an empty one when unknown
   core::Result<void> check_ready() const;
   // Of what is known to be missing.
   std::vector<std::string> warnings_of(const storage::LabelsRequest& request) const;

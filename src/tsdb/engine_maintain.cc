@@ -161,9 +161,10 @@ Result<MaintainReport> Engine::Impl::maintain(bool everything) {
   });
   run([&] { return drop_tombstones(); });
   retry_drops();
+  const int64_t now_ms = clock.now_ms();
   for (Tenant* tenant : all_tenants()) {
-    tenant->head.forget_hidden(report.series_dropped);
-    tenant->head.finish_eviction(report.series_evicted);
+    tenant->head.forget_hidden(now_ms, report.series_dropped);
+    tenant->head.finish_eviction(now_ms, report.series_evicted);
   }
   static core::Counter& evicted =
       core::counter("petrel_tsdb_series_evicted_total",

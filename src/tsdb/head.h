@@ -14,8 +14,10 @@
 #include "storage/series_source.h"
 #include "tenant/limits_table.h"
 #include "tenant/rate.h"
+#include "tsdb/churn.h"
 #include "tsdb/engine.h"
 #include "tsdb/exemplar_ring.h"
+#include "tsdb/head_counts.h"
 #include "tsdb/head_series.h"
 #include "tsdb/identity.h"
 #include "tsdb/identity_table.h"
@@ -180,8 +182,23 @@ class Head {
 
   std::vector<model::Metadata> metadata(const std::string& metric) const;
   std::deque<ExemplarRing::Entry> exemplars() const;
-  void fill_stats(EngineStats& stats, size_t top) const;
   size_t series_count() const;
+
+  // --- Counting (head_cardinality.cc): in slices, beside the writers
+
+  storage::HeadTotals totals() const;
+  HeadCounts count(const CountOptions& options) const;
+  // Label names and how many values they have, in any order.
+  std::vector<storage::NamedCount> count_values(const SeriesScope& scope) const;
+  std::vector<storage::LabelCardinality> count_by_value(const SeriesScope& scope,
+                                                        const std::vector<std::string>& names,
+                                                        size_t top) const;
+  // False when they take more than `bytes_max`.
+  bool collect_label_sets(const SeriesScope& scope, size_t bytes_max,
+                          std::vector<std::string>& sets) const;
+  storage::FallbackShare sample_fallback(size_t sample_size) const;
+  // Series that came and went while this process ran.
+  const Churn& churn() const { return churn_; }
 
   // --- Making room (head_flush.cc); one caller at a time
 
@@ -217,7 +234,7 @@ class Head {
       const std::function<void(uint64_t id, const std::string& labels)>& visit) const;
   // Frees what is hidden, once no reader from before end_flush() is left; false when
   // there still is one.
-  bool forget_hidden(uint64_t& series_dropped);
+  bool forget_hidden(int64_t now_ms, uint64_t& series_dropped);
   // Series that stopped leave early (head_evict.cc): those of floats in order, whose last sample
   // is before `before_ms` and not in a block yet. What the flush takes of them is a block's from
   // begin_eviction() on; once no older reader is left finish_eviction() frees those that are
@@ -229,7 +246,7 @@ class Head {
   std::vector<Stale> stale_series(int64_t before_ms) const;
   HeadFlush eviction_of(int64_t before_ms) const;
   void begin_eviction(std::vector<Stale> stale);
-  bool finish_eviction(uint64_t& series_evicted);
+  bool finish_eviction(int64_t now_ms, uint64_t& series_evicted);
   // The first log record whose samples are only here, of ranges that start at
   // `starts_until_ms` or before; the log's end when there is none.
   storage::LogPosition needed_from(
@@ -258,6 +275,11 @@ class Head {
     uint64_t epoch = 0;
     Chunk* chunk = nullptr;
   };
+
+  class CountWalk;
+  template <typename Visit>
+  void visit_series(const SeriesScope& scope, const Visit& visit) const;
+  void visit_pairs(const std::function<void(PairId)>& visit) const;
 
   // Precondition: the data lock is held.
   bool may_overlap(model::TimeRange range) const;
@@ -422,6 +444,7 @@ class Head {
   mutable std::vector<double> find_values_;
   mutable std::vector<model::HistogramSample> find_histograms_;
 
+  Churn churn_;  // has a lock of its own
   std::atomic<int64_t> closed_before_ms_ = kNoTime;
   std::atomic<int64_t> read_from_ms_ = kNoTime;
   std::atomic<int64_t> last_append_ns_ = 0;

@@ -49,7 +49,7 @@ void Head::begin_eviction(std::vector<Stale> stale) {
   eviction_epoch_ = view_epochs_.close();
 }
 
-bool Head::finish_eviction(uint64_t& series_evicted) {
+bool Head::finish_eviction(int64_t now_ms, uint64_t& series_evicted) {
   if (!eviction_epoch_) return true;
   if (!view_epochs_.is_over(*eviction_epoch_)) return false;
   const std::vector<Stale> stale = std::exchange(evicting_, {});
@@ -69,7 +69,10 @@ bool Head::finish_eviction(uint64_t& series_evicted) {
         retire(newest);
       }
       series.open.clear();
-      if (!series.has_samples()) empty.push_back(stale[i].ref);
+      if (series.has_samples()) continue;
+      empty.push_back(stale[i].ref);
+      const std::string labels = labels_of(series);
+      churn_.note_gone(model::LabelsView(labels), now_ms);
     }
   }
   const std::lock_guard write(write_mutex_);

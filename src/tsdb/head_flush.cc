@@ -1,5 +1,6 @@
 // Making room: what blocks hold is forgotten.
 
+#include "core/metrics.h"
 #include "core/mutation.h"
 #include "tsdb/head.h"
 
@@ -41,6 +42,12 @@ size_t cut_samples(std::map<int64_t, Value>& samples, int64_t before_ms) {
 template <typename Value>
 size_t cut_patches(std::map<int64_t, Patch<Value>>& patches, uint32_t flush_max) {
   return std::erase_if(patches, [&](const auto& one) { return one.second.flush <= flush_max; });
+}
+
+core::Counter& removed_counter() {
+  static core::Counter& counter = core::counter(
+      "petrel_tsdb_series_removed_total", "Series that left the memory, all tenants together.");
+  return counter;
 }
 
 }  // namespace
@@ -131,7 +138,7 @@ void Head::forget_samples(Series& series, int64_t before_ms) {
   if (extra.empty()) series.extra.reset();
 }
 
-bool Head::forget_hidden(uint64_t& series_dropped) {
+bool Head::forget_hidden(int64_t now_ms, uint64_t& series_dropped) {
   if (!hidden_epoch_) return true;
   if (!view_epochs_.is_over(*hidden_epoch_)) return false;
   const int64_t before = read_from_ms_;
@@ -145,7 +152,11 @@ bool Head::forget_hidden(uint64_t& series_dropped) {
     for (size_t i = at; i < std::min(at + kSliceSize, refs.size()); ++i) {
       Series& series = series_.at(refs[i]);
       forget_samples(series, before);
-      if (!series.has_samples()) empty.push_back(refs[i]);
+      if (series.has_samples()) continue;
+      empty.push_back(refs[i]);
+      // Here and not below, where the locks are held for all at once; hardly any comes back.
+      const std::string labels = labels_of(series);
+      churn_.note_gone(model::LabelsView(labels), now_ms);
     }
   }
   const std::lock_guard write(write_mutex_);
@@ -176,6 +187,7 @@ void Head::remove_series(std::vector<SeriesRef>& empty) {
     series_.remove(ref);
   }
   share_.series -= empty.size();
+  removed_counter().add(static_cast<double>(empty.size()));
 }
 
 storage::LogPosition Head::needed_from(const storage::Log& log, int64_t starts_until_ms) const {

@@ -337,47 +337,4 @@ size_t Head::series_count() const {
   return index_.live_count();
 }
 
-void Head::fill_stats(EngineStats& stats, size_t top) const {
-  const auto keep_top = [top](std::vector<NamedCount>& counts) {
-    const auto order = [](const NamedCount& a, const NamedCount& b) {
-      return a.count != b.count ? a.count > b.count : a.name < b.name;
-    };
-    const size_t kept = std::min(top, counts.size());
-    std::partial_sort(counts.begin(), counts.begin() + static_cast<ptrdiff_t>(kept), counts.end(),
-                      order);
-    counts.resize(kept);
-  };
-  {
-    const std::lock_guard data(data_mutex_);
-    stats.series = index_.live_count();
-    stats.label_pairs = index_.pair_count();
-    stats.chunks = chunk_count_;
-    stats.late_samples = late_weight_;
-    if (!range_positions_.empty()) {
-      stats.min_time_ms = std::max(range_positions_.begin()->first, read_from_ms_.load());
-      stats.max_time_ms = newest_ms_;
-    }
-    for (const LabelIndex::Name& name : index_.names()) {
-      if (name.pairs.empty()) continue;
-      uint64_t bytes = 0;
-      for (const PairId pair : name.pairs) {
-        const model::Label label = index_.label(pair);
-        const uint64_t series = index_.refs_of(pair).size();
-        bytes += label.value.size();
-        if (name.text == model::kMetricName) {
-          stats.series_by_metric.push_back({std::string(label.value), series});
-        }
-        stats.series_by_label_pair.push_back({name.text + "=" + std::string(label.value), series});
-      }
-      // The list that grows with cardinality is cut as it is built.
-      keep_top(stats.series_by_label_pair);
-      stats.values_by_label.push_back({name.text, name.pairs.size()});
-      stats.bytes_by_label.push_back({name.text, bytes});
-    }
-  }
-  keep_top(stats.series_by_metric);
-  keep_top(stats.values_by_label);
-  keep_top(stats.bytes_by_label);
-}
-
 }  // namespace tsdb

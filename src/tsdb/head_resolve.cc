@@ -1,5 +1,6 @@
 // From the labels of a batch to the series of the head, known ones and new ones.
 
+#include "core/metrics.h"
 #include "tsdb/head.h"
 
 #include <algorithm>
@@ -19,6 +20,13 @@ namespace {
 constexpr size_t kLabelBytesMax = 65'536;
 // Other spellings of the label sets of known series, remembered up to this many.
 constexpr size_t kAliasesMin = 4'096;
+
+core::Counter& created_counter() {
+  static core::Counter& counter =
+      core::counter("petrel_tsdb_series_created_total",
+                    "Series that came into memory with a sample, all tenants together.");
+  return counter;
+}
 
 }  // namespace
 
@@ -76,6 +84,8 @@ Result<std::optional<SeriesRef>> Head::intern(const WriteBatch& batch, const Bat
                         labels.to_string());
     }
     ref = create_series(labels.bytes(), canonical_identity, share_.next_series_id++);
+    churn_.note_created(labels, now_ms_);
+    created_counter().add();
   }
   if (is_alias && aliases_.size() < kAliasesMin + 2 * index_.live_count()) {
     aliases_.emplace(identity, *ref);

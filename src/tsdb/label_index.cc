@@ -90,7 +90,7 @@ void LabelIndex::remove(const std::vector<SeriesRef>& refs, const PairsOf& pairs
     by_bytes_.erase(pair.bytes);
     touched_names.push_back(pair.name);
     pair = Pair{};
-    pair.name = UINT32_MAX;
+    pair.name = kNoName;
     free_pairs_.push_back(id);
   }
   std::sort(touched_names.begin(), touched_names.end());

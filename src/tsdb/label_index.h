@@ -51,6 +51,18 @@ class LabelIndex final : public PostingsSource {
   };
   const std::deque<Name>& names() const { return names_; }
 
+  // For walks over all pairs: the slots [0, pair_slots()) stay where they are, a free one has
+  // no name, and one that is used again has another pair.
+  static constexpr uint32_t kNoName = UINT32_MAX;
+  uint32_t name_of(PairId pair) const { return pairs_[pair].name; }  // an index into names()
+  size_t value_size(PairId pair) const {
+    return pairs_[pair].bytes.size() - pairs_[pair].value_begin;
+  }
+  uint32_t find_name_index(std::string_view name) const {
+    const auto found = by_name_.find(name);
+    return found == by_name_.end() ? kNoName : found->second;
+  }
+
   std::vector<uint32_t> all() const override { return all_; }
   const std::vector<SeriesRef>& all_refs() const { return all_; }
   Postings postings(std::string_view name, std::string_view value) const override;

@@ -26,7 +26,7 @@ class ApiFixture {
                       .source = &store,
                       .engine = &engine,
                       .rules = [this] { return rules; },
-                      .tsdb_status = {}});
+                      .cardinality = cardinality});
   }
 
   void write(std::vector<std::pair<std::string, std::string>> labels, int64_t time_ms,
@@ -61,6 +61,7 @@ class ApiFixture {
   storage::testing::MemoryStore store;
   promql::Engine engine;
   rules::RulesView rules;
+  const storage::CardinalitySource* cardinality = nullptr;  // then make_ready()
   Api api;
 };
 
