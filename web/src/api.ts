@@ -145,3 +145,51 @@ export async function version(): Promise<string> {
   const info = await get<{ version?: string; petrel_version?: string }>('api/v1/status/buildinfo');
   return info.petrel_version ?? info.version ?? '';
 }
+
+export interface ReportLine {
+  name?: string; // of all but targets
+  job?: string;
+  instance?: string;
+  count: number;
+  before: number | null;
+  change: number | null; // null: there is nothing to compare with
+  atLeast: boolean;
+}
+
+export interface ChurnLine {
+  name?: string;
+  job?: string;
+  instance?: string;
+  created: number;
+  gone: number;
+  missed: number;
+}
+
+export interface CardinalityReport {
+  time: string;
+  since: string | null; // of what it is compared with
+  series: number;
+  seriesBefore: number | null;
+  labelPairs: number;
+  labelNames: number;
+  chunks: number;
+  metrics: ReportLine[];
+  labels: ReportLine[];
+  pairs: ReportLine[];
+  targets: ReportLine[];
+  churn: { since: string; created: number; gone: number; estimated: boolean; metrics: ChurnLine[]; targets: ChurnLine[] };
+  fallback: { sampled: number; raw: number; metrics: Array<{ name: string; sampled: number; raw: number }> };
+}
+
+export async function cardinalityReport(limit: number): Promise<CardinalityReport> {
+  return get<CardinalityReport>('api/v1/cardinality/report', { limit: String(limit) });
+}
+
+export interface TsdbStatus {
+  headStats: { numSeries: number; numLabelPairs: number; chunkCount: number; minTime: number; maxTime: number };
+  memoryInBytesByLabelName: Array<{ name: string; value: number }>;
+}
+
+export async function tsdbStatus(limit: number): Promise<TsdbStatus> {
+  return get<TsdbStatus>('api/v1/status/tsdb', { limit: String(limit) });
+}

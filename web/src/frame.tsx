@@ -1,9 +1,11 @@
 // The frame around the page: navigation, top bar with time, refresh and theme, banners.
 
+import type { ComponentChildren } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
 import { clock, duration, moment } from './format.ts';
 import { Icon, type IconName } from './icons.tsx';
 import { zoomOut } from './panel.tsx';
+import { isCardinalityPage } from './route.ts';
 import {
   type Theme, absolute, chooseTheme, kRefreshChoices, rangeChoice, refreshChoice, theme, writeUrl,
 } from './settings.ts';
@@ -26,6 +28,25 @@ function FiringPill() {
   );
 }
 
+interface Entry {
+  icon: IconName;
+  name: string;
+  href: string;
+  isCurrent: boolean;
+  children?: ComponentChildren;
+}
+
+function NavEntry({ icon, name, href, isCurrent, children }: Entry) {
+  const current = isCurrent ? { 'aria-current': 'page' as const } : {};
+  return (
+    <a class={`nav-entry${isCurrent ? ' nav-current' : ''}`} href={href} title={name} {...current}>
+      <Icon name={icon} />
+      <span class="nav-label">{name}</span>
+      {children}
+    </a>
+  );
+}
+
 export function Nav() {
   return (
     <nav class="nav" aria-label="Pages">
@@ -34,15 +55,16 @@ export function Nav() {
         <Icon name="petrel" />
         <span>Petrel</span>
       </a>
-      <a class="nav-entry nav-current" href="#top" aria-current="page" title="Home">
-        <Icon name="home" />
-        <span class="nav-label">Home</span>
-      </a>
-      <a class="nav-entry" href="#alerts" title="Alerts">
-        <Icon name="bell" />
-        <span class="nav-label">Alerts</span>
+      <NavEntry icon="home" name="Home" href={isCardinalityPage ? './' : '#top'} isCurrent={!isCardinalityPage} />
+      <NavEntry icon="bell" name="Alerts" href={isCardinalityPage ? './#alerts' : '#alerts'} isCurrent={false}>
         <FiringPill />
-      </a>
+      </NavEntry>
+      <NavEntry
+        icon="layers"
+        name="Cardinality"
+        href={isCardinalityPage ? '#top' : 'cardinality'}
+        isCurrent={isCardinalityPage}
+      />
       <div class="nav-foot">
         {version.value !== '' && <span>Petrel {version.value}</span>}
         <a href="metrics">Own metrics</a>
@@ -178,17 +200,32 @@ export function TopBar() {
         <Icon name="petrel" />
         <span>Petrel</span>
       </a>
-      <LiveState />
+      {!isCardinalityPage && <LiveState />}
       <div class="controls">
-        <a class="control control-icon alerts-short" href="#alerts" aria-label={`Alerts, ${firingCount()} firing`}>
-          <Icon name="bell" />
-          <FiringPill />
+        <a
+          class="control control-icon page-short"
+          href={isCardinalityPage ? './' : 'cardinality'}
+          aria-label={isCardinalityPage ? 'Home' : 'Cardinality'}
+        >
+          <Icon name={isCardinalityPage ? 'home' : 'layers'} />
         </a>
-        <RangePicker />
-        <RefreshPicker />
+        {!isCardinalityPage && <HomeControls />}
         <ThemeButton />
       </div>
     </header>
+  );
+}
+
+function HomeControls() {
+  return (
+    <>
+      <a class="control control-icon alerts-short" href="#alerts" aria-label={`Alerts, ${firingCount()} firing`}>
+        <Icon name="bell" />
+        <FiringPill />
+      </a>
+      <RangePicker />
+      <RefreshPicker />
+    </>
   );
 }
 

@@ -1,10 +1,13 @@
-// The home page: this host at a glance.
+// The pages: this host at a glance, and what takes the room.
 
 import { render } from 'preact';
 import './style.css';
 import { AlertsSection } from './alerts.tsx';
+import { readCardinalityUrl, startCardinality } from './cardinality.ts';
+import { CardinalityPage } from './cardinality_page.tsx';
 import { clock, duration, plural, text } from './format.ts';
 import { ConnectionBanner, DegradedBanner, Nav, TopBar } from './frame.tsx';
+import { isCardinalityPage } from './route.ts';
 import { Panel } from './panel.tsx';
 import { hostChoice, readUrl, startTheme, writeUrl } from './settings.ts';
 import {
@@ -82,8 +85,29 @@ function Notice() {
   );
 }
 
-function Page() {
+function HomePage() {
   const firing = alertsNow.value?.list.some(({ state }) => state === 'firing') ?? false;
+  return (
+    <>
+      <div class="title">
+        <HostName />
+        <HostFacts />
+      </div>
+      <Notice />
+      <Tiles />
+      {firing && <AlertsSection />}
+      <div class="charts">
+        <Panel id="cpu" title="CPU" />
+        <Panel id="memory" title="Memory" />
+        <Panel id="disk" title="Disk I/O" />
+        <Panel id="network" title="Network" />
+      </div>
+      {!firing && <AlertsSection />}
+    </>
+  );
+}
+
+function Page() {
   return (
     <>
       <a class="skip" href="#main">
@@ -92,37 +116,34 @@ function Page() {
       <Nav />
       <div class="page" id="top">
         <TopBar />
-        <ConnectionBanner />
+        {!isCardinalityPage && <ConnectionBanner />}
         <DegradedBanner />
         <main id="main" tabIndex={-1}>
-          <div class="title">
-            <HostName />
-            <HostFacts />
-          </div>
-          <Notice />
-          <Tiles />
-          {firing && <AlertsSection />}
-          <div class="charts">
-            <Panel id="cpu" title="CPU" />
-            <Panel id="memory" title="Memory" />
-            <Panel id="disk" title="Disk I/O" />
-            <Panel id="network" title="Network" />
-          </div>
-          {!firing && <AlertsSection />}
+          {isCardinalityPage ? <CardinalityPage /> : <HomePage />}
         </main>
       </div>
     </>
   );
 }
 
-readUrl(location.search);
 startTheme();
-addEventListener('popstate', () => {
-  readUrl(location.search);
-  reload();
-});
 const root = document.getElementById('app');
-if (root) {
-  render(<Page />, root);
-  start();
+if (isCardinalityPage) {
+  document.title = 'Cardinality - Petrel';
+  readCardinalityUrl(location.search);
+  addEventListener('popstate', () => readCardinalityUrl(location.search));
+  if (root) {
+    render(<Page />, root);
+    startCardinality();
+  }
+} else {
+  readUrl(location.search);
+  addEventListener('popstate', () => {
+    readUrl(location.search);
+    reload();
+  });
+  if (root) {
+    render(<Page />, root);
+    start();
+  }
 }

@@ -319,6 +319,17 @@ async function readPanels(known: Facts): Promise<void> {
   panelStates.value = next;
 }
 
+// What the frame of a page without charts shows. None of it is needed to show the page.
+export async function readFrame(): Promise<void> {
+  await Promise.allSettled([
+    readAlerts(),
+    readDegraded(),
+    api.version().then((text) => {
+      version.value = text;
+    }),
+  ]);
+}
+
 async function round(): Promise<void> {
   const now = browserNow();
   const slow = now - slowAt >= kSlowEverySeconds;
