@@ -122,15 +122,18 @@ class Running:
         self.folder.mkdir(parents=True)
         (self.folder / "prometheus.yml").write_text("global: {}\n")
         self.group = MemoryGroup(self.peer.name)
-        with (self.folder / "log").open("wb") as log:
-            self.process = subprocess.Popen(self.peer.command(self.folder, self.PORT), stdout=log, stderr=log,
-                                            preexec_fn=self.group.enter)
+        self.launch()
         run_json([self.peerbench, "ready", "--url", self.url + self.peer.ready_path, "--pid", str(self.process.pid),
                   "--timeout", "60s", "--json"])
         time.sleep(0.5)
         if self.process.poll() is not None:
             raise RuntimeError(f"{self.peer.name} ended: {(self.folder / 'log').read_text()[-2000:]}")
         return self
+
+    def launch(self) -> None:
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(self.peer.command(self.folder, self.PORT), stdout=log, stderr=log,
+                                            preexec_fn=self.group.enter)
 
     def __exit__(self, *_):
         self.process.terminate()
@@ -142,14 +145,14 @@ class Running:
         self.group.remove()
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def write(self, file: pathlib.Path) -> dict:
+    def write(self, file: pathlib.Path, *options: str) -> dict:
         return run_json([self.peerbench, "write", "--file", str(file), "--url", self.url + self.peer.write_path,
-                         "--pid", str(self.process.pid), "--settle", SETTLE, "--json"])[0]
+                         "--pid", str(self.process.pid), "--settle", SETTLE, "--json", *options])[0]
 
     def missing(self, file: pathlib.Path) -> int:
         if self.peer.name == "victoriametrics":
             urllib.request.urlopen(f"{self.url}/internal/force_flush").read()
-        return run_json([self.peerbench, "verify", "--file", str(file), "--url", self.url, "--json"])[0]["samples_missing"]
+        return run_json([self.peerbench, "verify", "--file", str(file), "--url", self.url, "--timeout", "600s", "--json"])[0]["samples_missing"]
 
     def queries(self, file: pathlib.Path, end: int) -> dict[str, dict]:
         # nocache: the cost of an answer, not of remembering one.

@@ -44,6 +44,13 @@ def peers() -> list[Row]:
     return [Row(*row) for row in bench.run(ROOT)]
 
 
+def ten_million() -> list[Row]:
+    build_release()
+    import scale as bench
+    hosts, minutes = (int(one) for one in os.environ.get("PETREL_SCALE", f"{bench.HOSTS} {bench.MINUTES}").split())
+    return [Row(*row) for row in bench.run(ROOT, hosts, minutes)]
+
+
 def scrape() -> list[Row]:
     build_release()
     import scrape as bench
@@ -339,6 +346,7 @@ class Gate(typing.NamedTuple):
 GATES = {
     "codec": Gate(codec, "size of the host's own metrics under load, beside a VictoriaMetrics-style encoding (about 14 min)"),
     "peers": Gate(peers, "ingest, memory and queries beside current Prometheus and VictoriaMetrics (about 12 min)"),
+    "ten-million": Gate(ten_million, "10 M series at 1 M samples/s for 10 minutes, then a kill (about 20 min, 30 GB of disk)"),
     "scrape": Gate(scrape, "what a scrape costs beside current Prometheus and vmagent (about 12 min)"),
     "conformance": Gate(conformance, "configuration, relabelling and scrapes beside current peers (about 14 min)"),
     "import": Gate(imports, "data directories of the current Prometheus imported, queries compared (about 2 min)"),
