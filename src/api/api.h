@@ -129,8 +129,10 @@ struct ApiOptions {
   std::function<std::string()> storage_retention;  // as in "7d or 10GiB"
   std::string cors_origin = ".*";                  // --web.cors.origin, RE2, anchored
   tenant::PushGate* push_gate = nullptr;           // null: every tenant has the defaults
-  bool enable_lifecycle = true;                    // --web.enable-lifecycle: /-/reload
-  bool enable_admin_api = false;                   // --web.enable-admin-api: /api/v1/admin
+  // created-timestamp-zero-ingestion: remote write 2.0 stores a zero where a counter began.
+  bool created_zero_samples = false;
+  bool enable_lifecycle = true;   // --web.enable-lifecycle: /-/reload
+  bool enable_admin_api = false;  // --web.enable-admin-api: /api/v1/admin
   // Reloads configuration and rules; empty: not offered.
   std::function<core::Result<void>()> reload;
   std::function<ConfigState()> config_state;  // empty: none is loaded

@@ -7,16 +7,17 @@
 // steady stream of requests allocates nothing here.
 
 #include "api/answer.h"
+#include "api/remote_write_media.h"
 #include "api/route.h"
 #include "core/metrics.h"
-#include "core/text.h"
 #include "ingest/decompress.h"
 #include "ingest/json_import.h"
 #include "ingest/line_import.h"
 #include "ingest/remote_write.h"
+#include "ingest/remote_write_v2.h"
 
-#include <algorithm>
 #include <fmt/format.h>
+#include <string>
 
 namespace api {
 
@@ -46,9 +47,9 @@ class ScratchUse {
   ScratchUse() : scratch_(of_thread()) { scratch_.batch.is_pushed = true; }
   ~ScratchUse() {
     scratch_.batch.clear();
-    const size_t batch_bytes = scratch_.batch.samples.capacity() * sizeof(model::Sample) +
-                               scratch_.batch.series.capacity() * sizeof(storage::BatchSeries);
-    if (scratch_.decoded.capacity() + batch_bytes > kKeepBytesMax) scratch_ = Scratch{};
+    if (scratch_.decoded.capacity() + scratch_.batch.memory_size() > kKeepBytesMax) {
+      scratch_ = Scratch{};
+    }
   }
   ScratchUse(const ScratchUse&) = delete;
   ScratchUse& operator=(const ScratchUse&) = delete;
@@ -63,41 +64,6 @@ class ScratchUse {
 
   Scratch& scratch_;
 };
-
-Response unsupported_media(std::string message) {
-  return Response::text(415, std::move(message) + "\n");
-}
-
-// As Prometheus: an absent type or encoding is taken for the right one.
-std::optional<Response> refuse_media(const Call& call) {
-  const std::string type = core::lower(call.request.header("Content-Type").value_or(""));
-  if (!type.empty()) {
-    constexpr std::string_view kProto = "proto=";
-    std::string_view rest(type);
-    const std::string_view media = core::trim(rest.substr(0, rest.find(';')));
-    bool is_known = media == "application/x-protobuf";
-    while (rest.find(';') != rest.npos) {
-      rest.remove_prefix(rest.find(';') + 1);
-      const std::string_view parameter = core::trim(rest.substr(0, rest.find(';')));
-      if (!parameter.starts_with(kProto)) continue;
-      std::string_view proto = parameter.substr(kProto.size());
-      if (proto.size() >= 2 && proto.starts_with('"')) proto = proto.substr(1, proto.size() - 2);
-      is_known = is_known && proto == "prometheus.writerequest";
-    }
-    if (!is_known) {
-      return unsupported_media(
-          fmt::format("Content-Type \"{}\" is not accepted: expected application/x-protobuf, with "
-                      "proto=prometheus.WriteRequest (remote write 1.0) if it is given",
-                      type));
-    }
-  }
-  const std::string encoding = core::lower(call.request.header("Content-Encoding").value_or(""));
-  if (!encoding.empty() && encoding != "snappy") {
-    return unsupported_media(
-        fmt::format("Content-Encoding \"{}\" is not accepted: expected snappy", encoding));
-  }
-  return std::nullopt;
-}
 
 // Prometheus's words for what its storage refuses.
 std::string_view refusal_text(RefusalReason reason) {
@@ -135,7 +101,7 @@ std::string refusal_message(const AppendSummary& decoding, const AppendSummary& 
     fmt::format_to(std::back_inserter(message), "{}{} ({})", message.empty() ? "" : "; ",
                    refusal_text(static_cast<RefusalReason>(i)), count);
   }
-  fmt::format_to(std::back_inserter(message), "; {} stored", storing.stored + storing.duplicates);
+  fmt::format_to(std::back_inserter(message), "; {} stored", storing.accepted());
   size_t shown = 0;
   for (const AppendSummary* const summary : {&decoding, &storing}) {
     for (const std::string& example : summary->examples) {
@@ -161,12 +127,13 @@ void count_samples(std::string_view protocol, const AppendSummary& decoding,
 }
 
 // Hands the batch to the sink. The error of a refusal is a 400 with all reasons, or a 429
-// when some of it is only a matter of time: what was stored is a duplicate then.
+// when some of it is only a matter of time: what was stored is a duplicate then. `storing` says
+// even then what was stored.
 Result<Response> append(const Call& call, std::string_view protocol,
-                        const storage::WriteBatch& batch, const AppendSummary& decoding) {
+                        const storage::WriteBatch& batch, const AppendSummary& decoding,
+                        AppendSummary& storing) {
   storage::count_refused(call.tenant, decoding);
   TRY(call.push->admit_batch(batch));
-  AppendSummary storing;
   if (!batch.empty()) storing = TRY(call.services->sink->append(batch));
   count_samples(protocol, decoding, storing);
   if (storing.retry_after_ms != 0) {
@@ -188,14 +155,44 @@ Result<void> decode_body(const Call& call, ContentEncoding encoding, std::string
   return ingest::decompress(encoding, body, call.push->limits(), decoded);
 }
 
-Result<Response> write(const Call& call) {
-  if (auto refused = refuse_media(call)) return std::move(*refused);
+Result<Response> write_v1(const Call& call, ContentEncoding encoding) {
+  const ScratchUse scratch;
+  AppendSummary decoding;
+  AppendSummary storing;
+  scratch->batch.tenant = call.tenant;
+  TRY(decode_body(call, encoding, scratch->decoded));
+  TRY(ingest::decode_remote_write(scratch->decoded, call.push->limits(), scratch->batch, decoding));
+  return append(call, "remote_write", scratch->batch, decoding, storing);
+}
+
+Result<Response> write_v2(const Call& call, ContentEncoding encoding, AppendSummary& storing) {
   const ScratchUse scratch;
   AppendSummary decoding;
   scratch->batch.tenant = call.tenant;
-  TRY(decode_body(call, ContentEncoding::Snappy, scratch->decoded));
-  TRY(ingest::decode_remote_write(scratch->decoded, call.push->limits(), scratch->batch, decoding));
-  return append(call, "remote_write", scratch->batch, decoding);
+  const auto start_times =
+      call.options.created_zero_samples ? ingest::StartTimes::Kept : ingest::StartTimes::Ignored;
+  TRY(decode_body(call, encoding, scratch->decoded));
+  TRY(ingest::decode_remote_write_v2(scratch->decoded, start_times, call.push->limits(),
+                                     scratch->batch, decoding));
+  return append(call, "remote_write_v2", scratch->batch, decoding, storing);
+}
+
+Result<Response> write(const Call& call) {
+  const auto media = remote_write_media(call.request);
+  if (!media) return Response::text(415, media.error().message + "\n");
+  if (media->version == RemoteWriteVersion::V1) return write_v1(call, media->encoding);
+  // 2.0 asks for these headers in every answer: a sender must see what a receiver of 1.0
+  // only, which decodes nothing and answers 204, does not have.
+  AppendSummary storing;
+  Result<Response> written = write_v2(call, media->encoding, storing);
+  Response response = written ? std::move(*written) : call.push->answer(written.error());
+  const auto tell = [&](const char* header, uint64_t count) {
+    response.headers.emplace_back(header, std::to_string(count));
+  };
+  tell("X-Prometheus-Remote-Write-Samples-Written", storing.accepted() - storing.histograms);
+  tell("X-Prometheus-Remote-Write-Histograms-Written", storing.histograms);
+  tell("X-Prometheus-Remote-Write-Exemplars-Written", storing.exemplars);
+  return response;
 }
 
 // The body as it was before its Content-Encoding; borrows from the request or `decoded`.
@@ -222,7 +219,8 @@ Result<Response> import_json(const Call& call) {
   const std::string_view body = TRY(decoded_body(call, scratch->decoded));
   TRY(ingest::decode_json_import(body, call.clock.now_ms(), call.push->limits(), scratch->batch,
                                  decoding));
-  return append(call, "json", scratch->batch, decoding);
+  AppendSummary storing;
+  return append(call, "json", scratch->batch, decoding, storing);
 }
 
 Result<Response> import_lines(const Call& call) {
@@ -232,7 +230,8 @@ Result<Response> import_lines(const Call& call) {
   scratch->batch.tenant = call.tenant;
   const std::string_view body = TRY(decoded_body(call, scratch->decoded));
   TRY(ingest::decode_line_import(body, call.push->limits(), scratch->batch, decoding));
-  return append(call, "lines", scratch->batch, decoding);
+  AppendSummary storing;
+  return append(call, "lines", scratch->batch, decoding, storing);
 }
 
 constexpr Route kRoutes[] = {

@@ -38,6 +38,21 @@ std::string snappy(std::string_view message) {
   return out;
 }
 
+const char* const kVersion2 = "application/x-protobuf;proto=io.prometheus.write.v2.Request";
+
+// up{job="x"} of one symbol table: a sample, and the field 6 that says when it began.
+std::string version_2(double value, int64_t time_ms, int64_t created_ms) {
+  std::string message;
+  for (const char* const symbol : {"", "__name__", "up", "job", "x"}) message += field(4, symbol);
+  std::string sample = "\x09";
+  core::append_le(sample, value);
+  sample += '\x10';
+  core::append_varint(sample, static_cast<uint64_t>(time_ms));
+  std::string series = field(1, "\x01\x02\x03\x04") + field(2, sample) + "\x30";
+  core::append_varint(series, static_cast<uint64_t>(created_ms));
+  return message + field(5, series);
+}
+
 const net::Headers kWriteHeaders = {{"Content-Type", "application/x-protobuf"},
                                     {"Content-Encoding", "snappy"},
                                     {"X-Prometheus-Remote-Write-Version", "0.1.0"}};
@@ -63,18 +78,83 @@ TEST_CASE("A remote write is stored and answered with 204 and nothing else") {
   CHECK(fixture.call("POST", "/api/v1/write", {}, snappy("")).status == 204);
 }
 
-TEST_CASE("Types and encodings that are not remote write 1.0 are refused with 415") {
+TEST_CASE("Types and encodings that are not remote write are refused with Prometheus's words") {
   ApiFixture fixture;
-  const auto status_of = [&](net::Headers headers) {
-    return fixture.call("POST", "/api/v1/write", std::move(headers), snappy("")).status;
+  const auto answer = [&](net::Headers headers) {
+    const net::Response response =
+        fixture.call("POST", "/api/v1/write", std::move(headers), snappy(""));
+    return std::to_string(response.status) + " " + response.body;
   };
-  CHECK(status_of({{"Content-Type", "application/x-protobuf;proto=prometheus.WriteRequest"}}) ==
+  CHECK(answer({{"Content-Type", "application/x-protobuf;proto=prometheus.WriteRequest"}}) ==
+        "204 ");
+  CHECK(answer({{"Content-Encoding", "Snappy"}}) == "204 ");
+  CHECK(answer({{"Content-Type", "application/json"}}) ==
+        "415 expected application/x-protobuf as the first (media) part, got application/json "
+        "content-type\n");
+  CHECK(answer({{"Content-Type", "application/x-protobuf;proto=a.B"}}) ==
+        "415 got application/x-protobuf;proto=a.B content type; unknown remote write protobuf "
+        "message a.B, supported: prometheus.WriteRequest, io.prometheus.write.v2.Request\n");
+  CHECK(answer({{"Content-Type", "application/x-protobuf;proto"}}).starts_with("415 as per "));
+  CHECK(answer({{"Content-Encoding", "gzip"}}) ==
+        "415 gzip encoding (compression) is not accepted by this server; only snappy and zstd are "
+        "acceptable\n");
+  CHECK(answer({{"Content-Encoding", "zstd"}}) ==
+        "415 zstd encoding (compression) is announced, and the body of 1 bytes does not start with "
+        "zstd's 28 b5 2f fd\n");
+}
+
+TEST_CASE("Both versions are taken packed by zstd") {
+  ApiFixture fixture;
+  // A frame of one raw block (RFC 8878, 3.1.1): a single segment with its size in 4 bytes.
+  const auto zstd = [](std::string_view message) {
+    std::string out = "\x28\xb5\x2f\xfd\xa0";
+    core::append_le(out, static_cast<uint32_t>(message.size()));
+    const auto block = static_cast<uint32_t>(message.size() << 3 | 1);
+    for (unsigned shift = 0; shift < 24; shift += 8) out += static_cast<char>(block >> shift);
+    return out.append(message);
+  };
+  const std::string first = time_series(model::Labels::of({{"__name__", "m"}}), 1000'000, 7);
+  CHECK(fixture.call("POST", "/api/v1/write", {{"Content-Encoding", "zstd"}}, zstd(first)).status ==
         204);
-  CHECK(status_of({{"Content-Type",
-                    "application/x-protobuf; proto=io.prometheus.write.v2.Request"}}) == 415);
-  CHECK(status_of({{"Content-Type", "application/json"}}) == 415);
-  CHECK(status_of({{"Content-Encoding", "gzip"}}) == 415);
-  CHECK(status_of({{"Content-Encoding", "Snappy"}}) == 204);
+  CHECK(value_of(fixture, "m", 1000).find("\"7\"") != std::string::npos);
+  const net::Response second = fixture.call(
+      "POST", "/api/v1/write", {{"Content-Type", kVersion2}, {"Content-Encoding", "zstd"}},
+      zstd(version_2(8, 1000'000, 0)));
+  CHECK(second.status == 204);
+  CHECK(value_of(fixture, "up", 1000).find("\"8\"") != std::string::npos);
+}
+
+std::string written(const net::Response& response) {
+  std::string all;
+  for (const char* const kind : {"Samples", "Histograms", "Exemplars"}) {
+    const std::string name = std::string("X-Prometheus-Remote-Write-") + kind + "-Written";
+    all += std::string(net::find_header(response.headers, name).value_or("none")) + " ";
+  }
+  return all;
+}
+
+TEST_CASE("A remote write 2.0 tells what it wrote, also where it refuses or fails") {
+  ApiFixture fixture;
+  const auto write = [&](const std::string& body) {
+    return fixture.call("POST", "/api/v1/write", {{"Content-Type", kVersion2}}, body);
+  };
+  const net::Response good = write(snappy(version_2(4.25, 1000'000, 0)));
+  CHECK(good.status == 204);
+  CHECK(good.body.empty());
+  CHECK(written(good) == "1 0 0 ");
+  CHECK(value_of(fixture, "up{job=\"x\"}", 1000).find("\"4.25\"") != std::string::npos);
+  const net::Response conflict = write(snappy(version_2(5, 1000'000, 0)));
+  CHECK(conflict.status == 400);
+  CHECK(conflict.body.starts_with("duplicate sample for timestamp (1); 0 stored\n"));
+  CHECK(written(conflict) == "0 0 0 ");
+  const net::Response malformed = write("not snappy");
+  CHECK(malformed.status == 400);
+  CHECK(written(malformed) == "0 0 0 ");
+  fixture.store.fail_appends(core::Error{core::ErrorCode::Unavailable, "the disk failed"});
+  const net::Response away = write(snappy(version_2(6, 1010'000, 0)));
+  CHECK(away.status == 503);
+  CHECK(net::find_header(away.headers, "Retry-After"));
+  CHECK(written(away) == "0 0 0 ");
 }
 
 TEST_CASE("Refused samples are a 400 with the reasons; the good ones are stored") {

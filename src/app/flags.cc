@@ -281,6 +281,8 @@ void judge_features(Flags& flags) {
     std::string_view why = "not built yet, it has no effect";
     if (std::find(kAlwaysOn.begin(), kAlwaysOn.end(), feature) != kAlwaysOn.end()) {
       why = "not needed, it is always on";
+    } else if (feature == kCreatedZeroSamples) {
+      why = "acts on remote write 2.0; of scrapes, created timestamps are not stored yet";
     } else if (feature == "native-histograms") {
       why = "not needed; scrape_native_histograms: true in the configuration scrapes them";
     }

@@ -17,6 +17,9 @@
 
 namespace app {
 
+// A feature of Prometheus, see ApiOptions::created_zero_samples.
+inline constexpr std::string_view kCreatedZeroSamples = "created-timestamp-zero-ingestion";
+
 struct Flags {
   std::string config_file;
   int64_t auto_reload_interval_ms = 0;  // 0: files are not watched

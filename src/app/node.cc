@@ -120,6 +120,7 @@ Result<void> start_http(Node& node) {
   };
   options.cors_origin = node.flags.cors_origin;
   options.push_gate = &node.push_gate;
+  options.created_zero_samples = node.flags.has_feature(kCreatedZeroSamples);
   options.enable_lifecycle = node.flags.enable_lifecycle;
   options.enable_admin_api = node.flags.enable_admin_api;
   options.reload = [&node] { return reload(node); };

@@ -167,6 +167,12 @@ class HistogramReader {
       case wire_tag(16, WireType::Fixed64):
       case wire_tag(16, WireType::Bytes):
         return read_doubles(in_, type, histogram.custom_bounds);
+      case wire_tag(17, WireType::Varint): {
+        uint64_t start = 0;
+        if (!in_.varint(start)) return false;
+        out_.start_ms = static_cast<int64_t>(start);
+        return true;
+      }
       default:
         return in_.skip(tag);
     }

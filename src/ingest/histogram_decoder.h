@@ -13,6 +13,7 @@ namespace ingest {
 
 struct DecodedHistogram {
   int64_t timestamp_ms = 0;
+  int64_t start_ms = 0;  // 2.0 only: when it began to count; 0: not said
   model::Histogram histogram;
 };
 

@@ -1,9 +1,6 @@
 #include "ingest/remote_write.h"
 
-#include "core/metrics.h"
-#include "core/utf8.h"
-#include "ingest/histogram_decoder.h"
-#include "ingest/refusals.h"
+#include "ingest/request_decoder.h"
 #include "ingest/wire_reader.h"
 
 #include <fmt/core.h>
@@ -30,9 +27,6 @@ constexpr uint32_t kSeriesHistogram = wire_tag(4, WireType::Bytes);
 constexpr uint32_t kLabelName = wire_tag(1, WireType::Bytes);
 constexpr uint32_t kLabelValue = wire_tag(2, WireType::Bytes);
 
-constexpr uint32_t kSampleValue = wire_tag(1, WireType::Fixed64);
-constexpr uint32_t kSampleTimestamp = wire_tag(2, WireType::Varint);
-
 constexpr uint32_t kExemplarLabel = wire_tag(1, WireType::Bytes);
 constexpr uint32_t kExemplarValue = wire_tag(2, WireType::Fixed64);
 constexpr uint32_t kExemplarTimestamp = wire_tag(3, WireType::Varint);
@@ -44,8 +38,6 @@ constexpr uint32_t kMetadataUnit = wire_tag(5, WireType::Bytes);
 
 // Sizes below this fit one length byte, which the fast path for labels demands.
 constexpr size_t kShortSize = 0x80;
-// OpenMetrics allows exemplars 128 characters of labels; UTF-8 has up to 4 bytes each.
-constexpr size_t kExemplarLabelsSizeMax = 1024;
 
 // The labels of one series while its fields are read.
 struct LabelRun {
@@ -54,13 +46,19 @@ struct LabelRun {
   size_t count = 0;
   bool contiguous = true;
   bool foreign_fields = false;  // in a label: what the sink would not read
+
+  void add(const char* from, const char* to) {
+    if (begin == nullptr) begin = from;
+    contiguous = contiguous && (end == nullptr || end == from);
+    end = to;
+  }
 };
 
-class Decoder {
+class Decoder : RequestDecoder {
  public:
   Decoder(std::string_view message, const Limits& limits, storage::WriteBatch& batch,
           storage::AppendSummary& refused)
-      : message_(message), limits_(limits), batch_(batch), refused_(refused) {}
+      : RequestDecoder(message, limits, batch, refused) {}
 
   Result<void> request() {
     WireReader in(message_);
@@ -85,8 +83,8 @@ class Decoder {
     }
     if (version2) {
       return core::fail(ErrorCode::InvalidArgument,
-                        "this is a remote write 2.0 message (io.prometheus.write.v2.Request); "
-                        "expected 1.0 (prometheus.WriteRequest)");
+                        "this is a remote write 2.0 message; its Content-Type is "
+                        "application/x-protobuf;proto=io.prometheus.write.v2.Request");
     }
     if (!known) {
       return core::fail(ErrorCode::InvalidArgument,
@@ -97,28 +95,30 @@ class Decoder {
 
  private:
   bool series(std::string_view bytes) {
-    batch_.begin_series({});
+    begin_series();
     LabelRun labels;
+    int64_t start_ms = 0;  // 1.0 has none
     WireReader in(bytes);
     while (!in.at_end()) {
       const char* const start = in.position();
+      if (const size_t size = short_labels(in.rest(), labels.count); size > 0) {
+        in.advance(size);
+        labels.add(start, in.position());
+        continue;
+      }
       uint32_t tag = 0;
       if (!in.tag(tag)) return fail(in, "field tag of a TimeSeries");
       std::string_view content;
       switch (tag) {
         case kSeriesLabel:
           if (!in.bytes(content)) return fail(in, "length of a Label");
-          if (!label(content, labels)) return false;
-          if (labels.count++ == 0) {
-            labels.begin = start;
-          } else if (labels.end != start) {
-            labels.contiguous = false;
-          }
-          labels.end = in.position();
+          if (!any_label(content, labels)) return false;
+          ++labels.count;
+          labels.add(start, in.position());
           break;
         case kSeriesSample:
           if (!in.bytes(content)) return fail(in, "length of a Sample");
-          if (!sample(content)) return false;
+          if (!sample(content, start_ms)) return false;
           break;
         case kSeriesExemplar:
           if (!in.bytes(content)) return fail(in, "length of an Exemplar");
@@ -126,7 +126,7 @@ class Decoder {
           break;
         case kSeriesHistogram:
           if (!in.bytes(content)) return fail(in, "length of a Histogram");
-          if (!histogram(content)) return false;
+          if (!histogram(content, start_ms)) return false;
           break;
         default:
           if (!in.skip(tag)) return fail(in, "unknown field of a TimeSeries");
@@ -142,10 +142,7 @@ class Decoder {
     } else {
       series.labels = batch_.keep(gathered_labels(bytes));
     }
-    for (auto& [reason, text] : bad_histograms_) {
-      refused_histogram(series.labels, reason, text);
-    }
-    bad_histograms_.clear();
+    refuse_bad_histograms(series.labels);
     const bool empty = series.samples_begin == series.samples_end &&
                        series.histograms_begin == series.histograms_end &&
                        series.exemplars_begin == series.exemplars_end;
@@ -182,19 +179,28 @@ class Decoder {
     return out;
   }
 
-  bool label(std::string_view bytes, LabelRun& run) {
-    // Nearly every label is name, then value, both short.
-    if (bytes.size() >= 4 && bytes[0] == kLabelName) {
-      const auto name_size = static_cast<uint8_t>(bytes[1]);
-      if (name_size < kShortSize && name_size + size_t{4} <= bytes.size()) {
-        const auto value_size = static_cast<uint8_t>(bytes[name_size + size_t{3}]);
-        if (bytes[name_size + size_t{2}] == kLabelValue && value_size < kShortSize &&
-            name_size + value_size + size_t{4} == bytes.size()) {
-          return true;
-        }
+  // How many bytes the labels at the front take that are as nearly every label is: name,
+  // then value, both short. Adds to `count`.
+  size_t short_labels(std::string_view rest, size_t& count) const {
+    constexpr size_t kHead = 4;  // tag and length of the label, tag and length of its name
+    const char* at = rest.data();
+    const char* const end = at + rest.size();
+    const auto byte = [](const char* place) { return static_cast<uint8_t>(*place); };
+    while (end - at > static_cast<ptrdiff_t>(kHead) && byte(at) == kSeriesLabel &&
+           byte(at + 2) == kLabelName) {
+      const size_t inner = byte(at + 1);
+      const size_t name_size = byte(at + 3);
+      // Of the label: tag and length of the name, name, tag and length of the value, value.
+      if (inner >= kShortSize || inner < name_size + kHead ||
+          inner + 2 > static_cast<size_t>(end - at)) {
+        break;
       }
+      const char* const value = at + kHead + name_size;
+      if (byte(value) != kLabelValue || byte(value + 1) != inner - name_size - kHead) break;
+      at += inner + 2;
+      ++count;
     }
-    return any_label(bytes, run);
+    return static_cast<size_t>(at - rest.data());
   }
 
   bool any_label(std::string_view bytes, LabelRun& run) {
@@ -213,26 +219,6 @@ class Decoder {
         if (!in.skip(tag)) return fail(in, "unknown field of a Label");
       }
     }
-    return true;
-  }
-
-  bool sample(std::string_view bytes) {
-    double value = 0;
-    uint64_t timestamp = 0;
-    WireReader in(bytes);
-    while (!in.at_end()) {
-      uint32_t tag = 0;
-      if (!in.tag(tag)) return fail(in, "field tag of a Sample");
-      if (tag == kSampleValue) {
-        if (!in.float64(value)) return fail(in, "value of a Sample");
-      } else if (tag == kSampleTimestamp) {
-        if (!in.varint(timestamp)) return fail(in, "timestamp of a Sample");
-      } else if (!in.skip(tag)) {
-        return fail(in, "unknown field of a Sample");
-      }
-    }
-    if (!count_sample()) return false;
-    batch_.add_sample(static_cast<int64_t>(timestamp), value);
     return true;
   }
 
@@ -272,57 +258,7 @@ class Decoder {
         return fail(in, "unknown field of an Exemplar");
       }
     }
-    // Losing an exemplar never costs a sample: what is not fit to keep is left out.
-    bool keep = labels_size <= kExemplarLabelsSizeMax;
-    for (const auto& [name, value] : labels) {
-      keep = keep && !name.empty() && core::is_utf8(name) && core::is_utf8(value);
-    }
-    if (!keep) return true;
-    exemplar.labels = model::Labels::of(std::move(labels));
-    batch_.add_exemplar(std::move(exemplar));
-    return true;
-  }
-
-  bool histogram(std::string_view bytes) {
-    if (!count_sample()) return false;
-    DecodedHistogram decoded;
-    if (WireFault fault; !decode_histogram(bytes, decoded, fault)) {
-      return fail(fault.position, fault.what);
-    }
-    std::string wrong = contradiction(decoded.histogram);
-    RefusalReason reason = RefusalReason::InvalidSample;
-    const size_t buckets =
-        decoded.histogram.positive_counts.size() + decoded.histogram.negative_counts.size();
-    if (wrong.empty() && buckets > limits_.histogram_buckets_max) {
-      if (reduce_buckets(decoded.histogram, limits_.histogram_buckets_max)) {
-        count_reduced();
-      } else {
-        wrong =
-            fmt::format("{} buckets, the limit is {}, and its resolution cannot be lowered to it",
-                        buckets, limits_.histogram_buckets_max);
-        reason = RefusalReason::LimitExceeded;
-      }
-    }
-    if (!wrong.empty()) {
-      bad_histograms_.emplace_back(reason,
-                                   fmt::format("histogram @{}: {}", decoded.timestamp_ms, wrong));
-      return true;
-    }
-    batch_.add_histogram(decoded.timestamp_ms, std::move(decoded.histogram));
-    return true;
-  }
-
-  static void count_reduced() {
-    static core::Counter& reduced =
-        core::counter("petrel_ingest_reduced_histograms_total",
-                      "Native histograms whose resolution was lowered to the limit of buckets.");
-    reduced.add();
-  }
-
-  void refused_histogram(std::string_view labels, RefusalReason reason, std::string_view text) {
-    refused_.refuse(
-        reason, 1,
-        fmt::format("{}: {}", model::LabelsView(labels).metric_name().substr(0, 100), text));
+    return add_exemplar(std::move(exemplar), std::move(labels), labels_size);
   }
 
   bool metadata(std::string_view bytes) {
@@ -352,65 +288,18 @@ class Decoder {
         return fail(in, "unknown field of a MetricMetadata");
       }
     }
-    const bool is_text = core::is_utf8(metadata.metric) && core::is_utf8(metadata.help) &&
-                         core::is_utf8(metadata.unit);
-    if (!metadata.metric.empty() && metadata.metric.size() <= limits_.metric_name_size_max &&
-        is_text) {
-      batch_.metadata.push_back(std::move(metadata));
-    }
-    return true;
+    return add_metadata(std::move(metadata));
   }
 
-  bool count_sample() {
-    if (++sample_count_ <= limits_.samples_max) return true;
-    error_ =
-        core::fail(ErrorCode::TooLarge, "more than {} samples in one request", limits_.samples_max);
-    return false;
-  }
-
-  tl::unexpected<core::Error> malformed(const char* position, std::string_view what) const {
-    return core::fail(ErrorCode::InvalidArgument, "malformed {} at byte {} of {}", what,
-                      position - message_.data(), message_.size());
-  }
-  tl::unexpected<core::Error> malformed(const WireReader& in, std::string_view what) const {
-    return malformed(in.position(), what);
-  }
-  bool fail(const char* position, std::string_view what) {
-    error_ = malformed(position, what);
-    return false;
-  }
-  bool fail(const WireReader& in, std::string_view what) { return fail(in.position(), what); }
-
-  const std::string_view message_;
-  const Limits& limits_;
-  storage::WriteBatch& batch_;
-  storage::AppendSummary& refused_;
-  size_t sample_count_ = 0;
-  std::vector<std::pair<RefusalReason, std::string>> bad_histograms_;  // of the series in hand
-  tl::unexpected<core::Error> error_{core::Error{}};
 };
 
 }  // namespace
 
 Result<void> decode_remote_write(std::string_view message, const Limits& limits,
                                  storage::WriteBatch& batch, storage::AppendSummary& refused) {
-  const size_t series_size = batch.series.size();
-  const size_t samples_size = batch.samples.size();
-  const size_t histograms_size = batch.histograms.size();
-  const size_t exemplars_size = batch.exemplars.size();
-  const size_t metadata_size = batch.metadata.size();
-  storage::AppendSummary found;
-  Result<void> result = Decoder(message, limits, batch, found).request();
-  if (!result) {
-    batch.series.resize(series_size);
-    batch.samples.resize(samples_size);
-    batch.histograms.resize(histograms_size);
-    batch.exemplars.resize(exemplars_size);
-    batch.metadata.resize(metadata_size);
-    return result;
-  }
-  merge_refusals(found, refused);
-  return result;
+  return decode_whole(batch, refused, [&](storage::AppendSummary& found) {
+    return Decoder(message, limits, batch, found).request();
+  });
 }
 
 }  // namespace ingest

@@ -32,6 +32,9 @@ class WireReader {
   const char* position() const { return at_; }
   std::string_view rest() const { return {at_, static_cast<size_t>(end_ - at_)}; }
 
+  // Precondition: size <= rest().size().
+  void advance(size_t size) { at_ += size; }
+
   // Field numbers are 1 to 2^29-1.
   bool tag(uint32_t& tag) {
     if (at_ != end_ && static_cast<uint8_t>(*at_) < 0x80 && static_cast<uint8_t>(*at_) >= 8) {

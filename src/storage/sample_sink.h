@@ -36,11 +36,14 @@ struct AppendSummary {
   uint64_t dropped = 0;     // series left out on purpose, by a rule of the tenant
   // When what a rate refused may be sent again, 0: nothing is a matter of time.
   int64_t retry_after_ms = 0;
+  uint64_t histograms = 0;  // how many of both were histograms
+  uint64_t exemplars = 0;   // kept, or identical to what was kept
   std::array<uint64_t, kRefusalReasonCount> refused{};
   // The first kExamplesMax refusals in words, each with its series.
   static constexpr size_t kExamplesMax = 10;
   std::vector<std::string> examples;
 
+  uint64_t accepted() const { return stored + duplicates; }
   uint64_t refused_total() const;
   void refuse(RefusalReason reason, uint64_t count, std::string example);
 };

@@ -1,8 +1,15 @@
 #include "storage/write_batch.h"
 
-#include "core/result.h"
+#include <algorithm>
 
 namespace storage {
+
+namespace {
+
+constexpr size_t kBlockMin = size_t{4} << 10;
+constexpr size_t kBlockMax = size_t{1} << 20;
+
+}  // namespace
 
 void WriteBatch::begin_series(std::string_view label_bytes, SeriesNote* note) {
   const auto samples_end = static_cast<uint32_t>(samples.size());
@@ -38,8 +45,35 @@ void WriteBatch::add(const model::Labels& labels, int64_t timestamp_ms, double v
   add_sample(timestamp_ms, value);
 }
 
+char* WriteBatch::allocate(size_t size) {
+  while (block_ < blocks_.size() && blocks_[block_].size - block_used_ < size) {
+    ++block_;
+    block_used_ = 0;
+  }
+  if (block_ == blocks_.size()) {
+    const size_t grown = blocks_.empty() ? kBlockMin : std::min(blocks_.back().size * 2, kBlockMax);
+    const size_t block_size = std::max(size, grown);
+    blocks_.push_back({std::make_unique_for_overwrite<char[]>(block_size), block_size});
+  }
+  char* const begin = blocks_[block_].bytes.get() + block_used_;
+  block_used_ += size;
+  return begin;
+}
+
 std::string_view WriteBatch::keep(std::string_view bytes) {
-  return arena_.emplace_back(bytes);
+  char* const copy = allocate(bytes.size());
+  std::copy(bytes.begin(), bytes.end(), copy);
+  return {copy, bytes.size()};
+}
+
+size_t WriteBatch::memory_size() const {
+  size_t size = series.capacity() * sizeof(BatchSeries) +
+                samples.capacity() * sizeof(model::Sample) +
+                histograms.capacity() * sizeof(model::HistogramSample) +
+                exemplars.capacity() * sizeof(model::Exemplar) +
+                metadata.capacity() * sizeof(model::Metadata);
+  for (const Block& block : blocks_) size += block.size;
+  return size;
 }
 
 void WriteBatch::clear() {
@@ -48,7 +82,8 @@ void WriteBatch::clear() {
   histograms.clear();
   exemplars.clear();
   metadata.clear();
-  arena_.clear();
+  block_ = 0;
+  block_used_ = 0;
 }
 
 }  // namespace storage

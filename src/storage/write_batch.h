@@ -7,9 +7,8 @@
 #include "model/tenant.h"
 
 #include <cstdint>
-#include <deque>
+#include <memory>
 #include <span>
-#include <string>
 #include <string_view>
 #include <vector>
 
@@ -36,6 +35,9 @@ struct BatchSeries {
   uint32_t histograms_end = 0;
   uint32_t exemplars_begin = 0;
   uint32_t exemplars_end = 0;
+  // When the counter or histogram began to count (milliseconds), 0: not said. A sample of
+  // zero is stored there if the series has nothing as new yet.
+  int64_t created_ms = 0;
   // Null, or the note that belongs to these very label bytes and this sink. It is the
   // producer's memory; only one append at a time may have it.
   SeriesNote* note = nullptr;
@@ -61,9 +63,12 @@ struct WriteBatch {
   void add_histogram(int64_t timestamp_ms, model::Histogram histogram);
   void add_exemplar(model::Exemplar exemplar);
 
-  // Copies bytes into the batch; valid until clear().
+  // Memory for bytes that the batch's series borrow; valid until clear().
+  char* allocate(size_t size);
   std::string_view keep(std::string_view bytes);
   void clear();
+  // What clear() keeps, without what the elements point to.
+  size_t memory_size() const;
   bool empty() const { return series.empty() && metadata.empty(); }
 
   std::span<const model::Sample> samples_of(const BatchSeries& one) const {
@@ -79,7 +84,13 @@ struct WriteBatch {
   }
 
  private:
-  std::deque<std::string> arena_;
+  struct Block {
+    std::unique_ptr<char[]> bytes;
+    size_t size = 0;
+  };
+  std::vector<Block> blocks_;
+  size_t block_ = 0;       // the one being filled
+  size_t block_used_ = 0;  // bytes of it
 };
 
 }  // namespace storage

@@ -28,7 +28,8 @@ struct Limits {
   size_t histogram_buckets_max = 160;
 
   // Per request.
-  size_t samples_max = 1'000'000;           // floats and histograms
+  size_t samples_max = 1'000'000;           // floats, histograms, exemplars and metadata
+  size_t symbols_max = 2'000'000;           // strings of a remote write 2.0 request
   size_t body_size_max = size_t{64} << 20;  // as the HTTP server
   size_t decoded_size_max = size_t{64} << 20;
   // Output beyond decoded_free_size may be at most this many times the input: real

@@ -316,6 +316,8 @@ class Head {
   core::Result<void> judge_series(const storage::WriteBatch& batch, size_t i,
                                   const Identity& identity, storage::Log& log,
                                   storage::AppendSummary& summary);
+  void judge_created(const Series& series, const storage::WriteBatch& batch,
+                     const storage::BatchSeries& one);
   void judge_floats(Series& series, std::span<const model::Sample> samples,
                     storage::AppendSummary& summary);
   void judge_histograms(Series& series, std::span<const model::HistogramSample> samples,

@@ -249,9 +249,12 @@ Result<void> Head::judge_series(const WriteBatch& batch, size_t i, const Identit
   const size_t samples_before = piece_.samples.size();
   const size_t histograms_before = piece_.histograms.size();
   const size_t exemplars_before = piece_.exemplars.size();
+  if (one.created_ms != 0) judge_created(series, batch, one);
   if (one.samples_end != one.samples_begin) judge_floats(series, batch.samples_of(one), summary);
   if (one.histograms_end != one.histograms_begin) {
+    const uint64_t accepted_before = summary.accepted();
     judge_histograms(series, batch.histograms_of(one), summary);
+    summary.histograms += summary.accepted() - accepted_before;
   }
   std::string_view labels = one.labels;
   if (!(identity == series.identity)) {
@@ -274,6 +277,33 @@ Result<void> Head::judge_series(const WriteBatch& batch, size_t i, const Identit
                            .histograms_end = static_cast<uint32_t>(piece_.histograms.size()),
                            .exemplars_end = static_cast<uint32_t>(piece_.exemplars.size())});
   return {};
+}
+
+// A zero where a counter began to count, so that what it counted before its first sample
+// is seen to increase. Only in front of everything the series has.
+void Head::judge_created(const Series& series, const WriteBatch& batch, const BatchSeries& one) {
+  const int64_t time = one.created_ms;
+  const int64_t newest = std::max(
+      series.last_time_ms, series.extra == nullptr ? kNoTime : series.extra->last_histogram_ms);
+  if (time <= newest || time < closed_before_ms_ || refused_time(time)) return;
+  const auto is_later = [time](const auto& sample) { return sample.timestamp_ms > time; };
+  const auto samples = batch.samples_of(one);
+  const auto histograms = batch.histograms_of(one);
+  if (!std::all_of(samples.begin(), samples.end(), is_later) ||
+      !std::all_of(histograms.begin(), histograms.end(), is_later)) {
+    return;
+  }
+  if (!samples.empty()) {
+    piece_.samples.push_back({time, 0});
+  } else if (!histograms.empty() && defect_of(histograms.front().histogram).empty()) {
+    const model::Histogram& first = histograms.front().histogram;
+    model::Histogram zero;
+    zero.schema = first.schema;
+    zero.integer_counts = first.integer_counts;
+    zero.zero_threshold = first.zero_threshold;
+    zero.custom_bounds = first.custom_bounds;
+    piece_.histograms.push_back({time, std::move(zero)});
+  }
 }
 
 void Head::judge_floats(Series& series, std::span<const Sample> samples, AppendSummary& summary) {
@@ -412,8 +442,10 @@ void Head::judge_exemplars(const WriteBatch& batch, const BatchSeries& one, std:
     switch (exemplars_.judge(labels, exemplar)) {
       case ExemplarRing::Verdict::New:
         piece_.exemplars.push_back(std::move(exemplar));
+        ++summary.exemplars;
         break;
       case ExemplarRing::Verdict::Duplicate:
+        ++summary.exemplars;
         break;
       case ExemplarRing::Verdict::OutOfOrder:
         summary.refuse(RefusalReason::OutOfOrder, 1,

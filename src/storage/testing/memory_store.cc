@@ -53,9 +53,11 @@ core::Result<AppendSummary> MemoryStore::append(const WriteBatch& batch) {
       const bool is_new =
           content.histograms.try_emplace(sample.timestamp_ms, sample.histogram).second;
       ++(is_new ? summary.stored : summary.duplicates);
+      ++summary.histograms;
     }
     for (const model::Exemplar& exemplar : batch.exemplars_of(one)) {
       content.exemplars.push_back(exemplar);
+      ++summary.exemplars;
     }
   }
   for (const model::Metadata& one : batch.metadata) metadata_[{batch.tenant, one.metric}] = one;
