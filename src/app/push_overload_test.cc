@@ -90,7 +90,7 @@ TEST_CASE("a stalled log costs bounded memory, and what was acknowledged survive
                     .source = engine->get(),
                     .engine = &promql,
                     .rules = {},
-                    .tsdb_status = {}});
+                    .cardinality = nullptr});
   core::ThreadPool workers({.name = "writes", .threads = kWorkers, .queue_max = 1024});
   auto server =
       net::HttpServer::start({.listen_address = "127.0.0.1:0", .body_budget = &budget}, workers,
