@@ -141,6 +141,6 @@ def test_new_series_above_the_limit_are_refused_and_known_ones_go_on(petrel):
     server = petrel("--no-collector.host", "--storage.tsdb.series-limit=2")
     lines = "\n".join(f"limited host=h{number} {NOW} 1" for number in range(3))
     answer = server.call("/api/v1/import/lines", data=lines.encode())
-    assert answer.status == 400 and "2 stored" in answer.text and "allowed are 2" in answer.text, answer.text
+    assert answer.status == 400 and "2 stored" in answer.text and "series limit of 2 reached" in answer.text, answer.text
     pushed(server.call("/api/v1/import/lines", data=f"limited host=h0 {NOW + 1} 2".encode()))
     assert server.value("count(limited)", NOW + 1) == 2
