@@ -38,10 +38,11 @@ SeriesRef Head::create_series(std::string_view canonical, const Identity& identi
   Series& series = series_.at(ref);
   series.id = id;
   series.identity = identity;
-  if (table_.is_full())
+  if (table_.is_full()) {
     rebuild_table();
-  else
+  } else {
     table_.insert(identity, ref);
+  }
   ++share_.series;
   return ref;
 }
