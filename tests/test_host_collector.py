@@ -148,8 +148,8 @@ def test_one_rising_series_per_cpu_and_mode_that_agrees_with_proc_stat(petrel):
     for values in series.values():
         assert values == sorted(values)
     for cpu in range(cpus):
-        assert series[str(cpu), "idle"][-1] > series[str(cpu), "idle"][0] or \
-            series[str(cpu), "user"][-1] > series[str(cpu), "user"][0]
+        # Whatever the machine is busy with, also work of low priority.
+        assert sum(series[str(cpu), mode][-1] for mode in modes) > sum(series[str(cpu), mode][0] for mode in modes)
     with open("/proc/stat", encoding="ascii") as file:
         now = {line.split()[0][3:]: line.split()[1:9] for line in file if re.match(r"cpu\d", line)}
     for (cpu, mode), values in series.items():
