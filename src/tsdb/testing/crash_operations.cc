@@ -408,6 +408,8 @@ void CrashRun::delete_series() {
   const bool is_certain = done && files_.has_power();
   model_.erase(request.tenant, request.selectors, request.range, is_certain);
   if (done) deleted_ = std::move(request);
+  // What is sent again while nobody knows whether it is deleted must not be taken for stored.
+  if (!done && files_.has_power() && !is_broken()) resend();
 }
 
 void CrashRun::snapshot() {
