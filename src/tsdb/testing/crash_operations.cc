@@ -370,6 +370,7 @@ void CrashRun::note(std::string_view what, const Result<Report>& result) {
       coverage_.count("blocks written", result->blocks_written);
       coverage_.count("blocks deleted by retention", result->blocks_deleted);
       coverage_.count("series evicted", result->series_evicted);
+      has_evicted_ |= result->series_evicted != 0;
     } else {
       coverage_.count("merges", result->merges);
       coverage_.count("samples dropped in merges", result->samples_dropped);

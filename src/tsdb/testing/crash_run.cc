@@ -122,6 +122,7 @@ void CrashRun::close() {
 bool CrashRun::open() {
   close();
   not_opened_.reset();
+  has_evicted_ = false;
   notes_.clear();
   auto log = EmbeddedLog::open(log_options_, files_, clock_, engine_rng_);
   if (!log) {
@@ -388,11 +389,13 @@ void CrashRun::reopen() {
   for (const model::TenantId& tenant : engine_->tenants()) {
     late[tenant] = engine_->stats(tenant).late_samples;
   }
+  // Deletions change what is late. Of a series that was evicted nothing is late until a replay
+  // brings its samples back.
+  const bool is_comparable = !has_evicted_ && !tried_deletion_;
   close();
   if (!open() || !is_sound()) return;
   check_everything(true);
-  // Deletions change what is late.
-  if (clock_jumped_ || tried_deletion_ || is_broken()) return;
+  if (!is_comparable || clock_jumped_ || is_broken()) return;
   for (const auto& [tenant, before] : late) {
     const uint64_t now = engine_->stats(tenant).late_samples;
     const uint64_t added = model_.carried_weight(tenant, clock_.now_ms() + 30 * 24 * kHour);

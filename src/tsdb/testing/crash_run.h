@@ -159,6 +159,7 @@ class CrashRun {
   EmbeddedLogOptions log_options_;
   std::array<uint64_t, static_cast<size_t>(Step::kCount)> weights_{};
   uint64_t series_count_ = 0;
+  bool has_evicted_ = false;  // in this life
   bool is_dense_ = false;  // few series with many samples each
 
   bool log_lags_ = false;
