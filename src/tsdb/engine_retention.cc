@@ -38,16 +38,20 @@ std::vector<Engine::Impl::Expired> Engine::Impl::expired_blocks() const {
   std::vector<const BlockMeta*> kept;
   uint64_t bytes = options.retention_bytes == 0 ? 0 : log.size_bytes();
   for (const BlockMeta& meta : manifest.blocks) {
-    if (options.retention_ms != 0 && meta.end_ms <= newest.at(meta.tenant) - options.retention_ms) {
+    // What the log would bring back at the next start stays: series that were evicted.
+    const auto closed = manifest.closed.find(meta.tenant);
+    const bool is_closed =
+        !manifest.evicted.contains(meta.tenant) ||
+        (closed != manifest.closed.end() && meta.max_time_ms < closed->second.before_ms) ||
+        PETREL_MUTATED("evict-ignores-retention");
+    const bool is_old =
+        options.retention_ms != 0 && meta.end_ms <= newest.at(meta.tenant) - options.retention_ms;
+    if (is_closed && is_old) {
       gone.push_back({.meta = meta});
       continue;
     }
     bytes += meta.size_bytes;
-    // What the log would bring back at the next start stays: series that were evicted.
-    const auto closed = manifest.closed.find(meta.tenant);
-    const bool is_closed =
-        closed != manifest.closed.end() && meta.max_time_ms < closed->second.before_ms;
-    if (is_closed || PETREL_MUTATED("evict-ignores-retention")) kept.push_back(&meta);
+    if (is_closed) kept.push_back(&meta);
   }
   if (options.retention_bytes == 0) return gone;
   if (manifest.snapshot_number != 0) {
