@@ -24,6 +24,8 @@ const char kHelp[] =
     "  --jitter-ms J      scrape timestamp jitter of +-J ms (default 0)\n"
     "  --host-offset 0|1  each host scrapes at its own offset in the interval (default 1)\n"
     "  --reset-every N    app counters restart about once in N samples (default 50000, 0 never)\n"
+    "  --churn P          P percent of the hosts are replaced by new ones per minute, the oldest\n"
+    "                     first, a few at each step; all their series get new labels (default 0)\n"
     "  --seed S           (default 1)\n"
     "  --json             print the summary as JSON\n"
     "Same options, --end included: the same bytes.\n";
@@ -356,6 +358,13 @@ void put_bytes(std::string& o, char tag, const std::string& s) {
   put_varint(o, s.size());
   o += s;
 }
+// Generations of a host have names of one length, so that one's labels take the other's place.
+constexpr size_t kGenerationsMax = 1000;
+std::string host_name(size_t host, size_t generation, bool churns) {
+  const size_t pool = host / 20;
+  return churns ? fmt("host-%04zu-g%03zu.pool-%03zu.example", host, generation, pool)
+                : fmt("host-%04zu.pool-%03zu.example", host, pool);
+}
 std::string encode_labels(Labels l) {  // prometheus.Label messages as field 1 of TimeSeries
   std::sort(l.begin(), l.end());
   std::string out, one;
@@ -367,13 +376,25 @@ std::string encode_labels(Labels l) {  // prometheus.Label messages as field 1 o
   }
   return out;
 }
+std::string encode_series(const Spec& sp, size_t host, const std::string& name) {
+  const size_t pool = host / 20;
+  Labels l = sp.extra;
+  l.push_back({"__name__", sp.name});
+  l.push_back({"job", sp.app ? "app" : "node"});
+  l.push_back({"instance", name + (sp.app ? ":8080" : ":9100")});
+  l.push_back({"region", fmt("region-%c", static_cast<int>('a' + pool % 4))});
+  l.push_back({"env", pool % 5 == 4 ? "staging" : "prod"});
+  l.push_back({"pool", fmt("pool-%03zu", pool)});
+  if (sp.name == "node_uname_info") l.push_back({"nodename", name});
+  return encode_labels(std::move(l));
+}
 
 }  // namespace
 
 int cmd_gen(int argc, char** argv) {
   Args a(argc, argv,
          {"out", "hosts", "series", "interval", "duration", "end", "batch", "per-series",
-          "jitter-ms", "host-offset", "reset-every", "seed", "json"},
+          "jitter-ms", "host-offset", "reset-every", "churn", "seed", "json"},
          kHelp);
   const std::string out = a.need("out");
   const auto hosts = static_cast<size_t>(a.integer("hosts", 200)),
@@ -384,11 +405,18 @@ int cmd_gen(int argc, char** argv) {
   const auto seed = static_cast<uint64_t>(a.integer("seed", 1));
   const int64_t jitter = a.integer("jitter-ms", 0);
   const bool offsets = a.integer("host-offset", 1) != 0;
-  const double reset_every = a.num("reset-every", 50000);
+  const double reset_every = a.num("reset-every", 50000), churn = a.num("churn", 0);
   const auto step_ms = static_cast<int64_t>(interval * 1000);
   const auto steps = static_cast<size_t>(duration / interval);
   if (!hosts || !per_host || !steps || !batch || !k_per || step_ms <= 0) die("nothing to generate");
   if (jitter * 2 >= step_ms) die("jitter must be below half the interval");
+  const auto replaced_before = [&](size_t step) {  // hosts, since the first step
+    return static_cast<size_t>(churn / 100 * static_cast<double>(hosts) *
+                               static_cast<double>(step) * interval / 60);
+  };
+  if (churn < 0 || replaced_before(steps) / hosts + 1 >= kGenerationsMax)
+    die("--churn: 0 or more, and no host more than 999 times");
+  if (churn > 0 && k_per != 1) die("--churn needs one sample per series and request");
   const auto end_ms = static_cast<int64_t>(a.num("end", std::floor(wall_now()))) * 1000;
   const int64_t first = end_ms / step_ms * step_ms - static_cast<int64_t>(steps) * step_ms;
 
@@ -400,23 +428,26 @@ int cmd_gen(int argc, char** argv) {
   std::string labels;  // all series' encoded labels, back to back
   std::vector<uint64_t> label_at(n + 1, 0);
   for (size_t h = 0; h < hosts; h++) {
-    const size_t pool = h / 20;
-    const std::string name = fmt("host-%04zu.pool-%03zu.example", h, pool);
+    const std::string name = host_name(h, 0, churn > 0);
     for (size_t i = 0; i < per_host; i++) {
-      const Spec& sp = tmpl[i];
-      Labels l = sp.extra;
-      l.push_back({"__name__", sp.name});
-      l.push_back({"job", sp.app ? "app" : "node"});
-      l.push_back({"instance", name + (sp.app ? ":8080" : ":9100")});
-      l.push_back({"region", fmt("region-%c", static_cast<int>('a' + pool % 4))});
-      l.push_back({"env", pool % 5 == 4 ? "staging" : "prod"});
-      l.push_back({"pool", fmt("pool-%03zu", pool)});
-      if (sp.name == "node_uname_info") l.push_back({"nodename", name});
-      labels += encode_labels(l);
+      labels += encode_series(tmpl[i], h, name);
       label_at[h * per_host + i + 1] = labels.size();
-      model.init(st[h * per_host + i], sp, seed, h, i);
+      model.init(st[h * per_host + i], tmpl[i], seed, h, i);
     }
   }
+  size_t replaced = 0;
+  const auto replace_next = [&] {
+    const size_t h = replaced % hosts, generation = replaced / hosts + 1;
+    replaced++;
+    const std::string name = host_name(h, generation, true);
+    for (size_t i = 0; i < per_host; i++) {
+      const size_t s = h * per_host + i;
+      const std::string one = encode_series(tmpl[i], h, name);
+      if (one.size() != label_at[s + 1] - label_at[s]) die("labels of another length");
+      std::copy(one.begin(), one.end(), labels.begin() + static_cast<ptrdiff_t>(label_at[s]));
+      model.init(st[s], tmpl[i], seed, h + generation * hosts, i);
+    }
+  };
 
   std::FILE* f = std::fopen(out.c_str(), "wb");
   if (!f) die("cannot write " + out);
@@ -432,6 +463,7 @@ int cmd_gen(int argc, char** argv) {
   int64_t last = 0;
   for (size_t base = 0, chunk = 0; base < steps; base += k_per, chunk++) {
     const size_t k = std::min(k_per, steps - base);
+    while (replaced < replaced_before(base)) replace_next();
     for (size_t g = 0; g < groups; g++) {
       raw.clear();
       const size_t lo = g * series_per_req, hi = std::min(n, lo + series_per_req);
@@ -481,21 +513,24 @@ int cmd_gen(int argc, char** argv) {
 
   std::map<std::string, uint64_t> per_metric;
   std::map<int, uint64_t> per_kind;
+  std::map<std::string, uint64_t> samples_of;
   for (auto& sp : tmpl) {
-    per_metric[sp.name] += hosts;
+    per_metric[sp.name] += hosts + replaced;
+    samples_of[sp.name] += hosts * steps;
     per_kind[sp.kind]++;
   }
   std::memcpy(hd.magic, kMagic, 8);
   hd.requests = requests;
   hd.samples = samples;
-  hd.series = n;
+  hd.series = n + replaced * per_host;
   hd.first_ms = first;
   hd.last_ms = last;
   hd.interval_ms = step_ms;
   hd.groups = groups;
   hd.trailer = sizeof hd + requests * sizeof(RecordHeader) + packed_total;
   for (auto& [name, series] : per_metric)
-    std::fprintf(f, "%s %llu %llu\n", name.c_str(), static_cast<unsigned long long>(series * steps),
+    std::fprintf(f, "%s %llu %llu\n", name.c_str(),
+                 static_cast<unsigned long long>(samples_of[name]),
                  static_cast<unsigned long long>(series));
   std::fseek(f, 0, SEEK_SET);
   std::fwrite(&hd, sizeof hd, 1, f);
@@ -503,7 +538,8 @@ int cmd_gen(int argc, char** argv) {
 
   Report r;
   r.add("hosts", static_cast<double>(hosts), 0);
-  r.add("series", static_cast<double>(n), 0);
+  r.add("series", static_cast<double>(hd.series), 0);
+  if (churn > 0) r.add("series_at_a_time", static_cast<double>(n), 0);
   r.add("steps", static_cast<double>(steps), 0);
   r.add("samples", static_cast<double>(samples), 0);
   r.add("requests", static_cast<double>(requests), 0);

@@ -30,6 +30,8 @@ const char kWriteHelp[] =
     "  --timeout DUR      per request (default 60s)\n"
     "  --header 'K: V'    one extra request header (as Authorization)\n"
     "  --preload 0|1      read the file into memory first (default 1)\n"
+    "  --trace FILE       latencies over time: a JSON object per line and window\n"
+    "  --trace-every DUR  length of a window (default 10s)\n"
     "  --json             one JSON object\n"
     "Exit status 2 when any request was not accepted.\n"
     "A 2xx answer is taken as accepted; use `peerbench verify` to count what was stored.\n";
@@ -51,6 +53,43 @@ const char kStatHelp[] =
 
 constexpr double kMiB = 1048576.0;
 
+struct Answer {
+  double started_s;  // since the run began
+  double latency_s;
+  double late_s;  // behind the pace when it was sent
+  bool ok;
+};
+
+// One line per window of `every_s`; a window without requests has none.
+void write_trace(const std::string& path, double every_s, double start_wall,
+                 const std::vector<std::vector<Answer>>& answers) {
+  struct Window {
+    std::vector<double> latencies;
+    size_t failed = 0;
+    double late_s = 0;
+  };
+  std::map<size_t, Window> windows;
+  for (auto& of_worker : answers)
+    for (auto& one : of_worker) {
+      Window& w = windows[static_cast<size_t>(one.started_s / every_s)];
+      w.latencies.push_back(one.latency_s);
+      w.failed += one.ok ? 0 : 1;
+      w.late_s = std::max(w.late_s, one.late_s);
+    }
+  std::FILE* f = std::fopen(path.c_str(), "w");
+  if (!f) die("cannot write " + path);
+  for (auto& [i, w] : windows) {
+    const double at = static_cast<double>(i) * every_s;
+    std::fprintf(f,
+                 "{\"unix_s\": %.3f, \"at_s\": %.3f, \"requests\": %zu, \"failed\": %zu, "
+                 "\"p50_ms\": %.3f, \"p99_ms\": %.3f, \"max_ms\": %.3f, \"late_ms\": %.1f}\n",
+                 start_wall + at, at, w.latencies.size(), w.failed,
+                 percentile(w.latencies, .5) * 1e3, percentile(w.latencies, .99) * 1e3,
+                 percentile(w.latencies, 1) * 1e3, w.late_s * 1e3);
+  }
+  if (std::fclose(f) != 0) die("write failed: " + path);
+}
+
 struct Shared {
   std::mutex m;
   std::condition_variable cv;
@@ -70,10 +109,11 @@ struct Shared {
 }  // namespace
 
 int cmd_write(int argc, char** argv) {
-  Args a(argc, argv,
-         {"file", "url", "concurrency", "pid", "settle", "rate", "retries", "max-skew",
-          "max-samples", "max-seconds", "max-errors", "timeout", "header", "preload", "json"},
-         kWriteHelp);
+  Args a(
+      argc, argv,
+      {"file", "url", "concurrency", "pid", "settle", "rate", "retries", "max-skew", "max-samples",
+       "max-seconds", "max-errors", "timeout", "header", "preload", "trace", "trace-every", "json"},
+      kWriteHelp);
   RequestFile file(a.need("file"), a.integer("preload", 1) != 0);
   const Url url = Url::parse(a.need("url"));
   const auto conc = static_cast<size_t>(std::clamp<int64_t>(a.integer("concurrency", 2), 1, 256));
@@ -84,7 +124,8 @@ int cmd_write(int argc, char** argv) {
                 skew = std::max<int64_t>(1, a.integer("max-skew", 16)),
                 max_err = a.integer("max-errors", 100);
   const auto max_samples = static_cast<uint64_t>(a.integer("max-samples", INT64_C(1) << 60));
-  const double settle = a.seconds("settle", "0");
+  const double settle = a.seconds("settle", "0"), trace_every = a.seconds("trace-every", "10s");
+  if (trace_every <= 0) die("--trace-every must be above 0");
   std::string headers =
       "Content-Type: application/x-protobuf\r\nContent-Encoding: "
       "snappy\r\nX-Prometheus-Remote-Write-Version: 0.1.0\r\n";
@@ -93,9 +134,10 @@ int cmd_write(int argc, char** argv) {
 
   Shared sh;
   sh.at.assign(conc, 0);
-  std::vector<std::vector<double>> lat(conc);
+  std::vector<std::vector<Answer>> lat(conc);
   const ProcSample p0 = sample_proc(pid);
-  const double cpu0 = self_cpu(), busy0 = machine_busy(), steal0 = machine_steal(), t0 = mono_now();
+  const double cpu0 = self_cpu(), busy0 = machine_busy(), steal0 = machine_steal(), t0 = mono_now(),
+               wall0 = wall_now();
 
   auto worker = [&](size_t w) {
     HttpClient http(url, timeout);
@@ -126,16 +168,19 @@ int cmd_write(int argc, char** argv) {
         sh.not_sent++;
         continue;
       }
+      double late = 0;
       if (rate > 0) {
-        double due = t0 + static_cast<double>(before) / rate - mono_now();
+        const double due = t0 + static_cast<double>(before) / rate - mono_now();
+        late = std::max(0.0, -due);
         if (due > 0)
           std::this_thread::sleep_for(std::chrono::duration<double>(std::min(due, max_s)));
       }
       for (int64_t attempt = 0;; attempt++) {
         const double s = mono_now();
         HttpResponse r = http.request("POST", url.path, headers, {rec.body, rec.h.bytes});
-        lat[w].push_back(mono_now() - s);
-        if (r.status >= 200 && r.status < 300) {
+        const bool ok = r.status >= 200 && r.status < 300;
+        lat[w].push_back({s - t0, mono_now() - s, late, ok});
+        if (ok) {
           sh.accepted += rec.h.samples;
           sh.bytes += rec.h.bytes;
           sh.ok_requests++;
@@ -176,7 +221,9 @@ int cmd_write(int argc, char** argv) {
     p2 = sample_proc(pid);
   }
   std::vector<double> all;
-  for (auto& l : lat) all.insert(all.end(), l.begin(), l.end());
+  for (auto& l : lat)
+    for (auto& one : l) all.push_back(one.latency_s);
+  if (a.has("trace")) write_trace(a.need("trace"), trace_every, wall0, lat);
 
   const auto acc = static_cast<double>(sh.accepted.load());
   Report r;
