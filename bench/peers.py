@@ -6,16 +6,17 @@ servers run on this machine, one after the other, so the cost that is compared i
 server's own CPU time, not the wall time. Writes docs/benchmarks.md.
 """
 
-import contextlib
 import json
 import os
 import pathlib
-import platform
 import shutil
 import subprocess
 import tempfile
 import time
 import urllib.request
+
+import pages
+from memory_group import MemoryGroup
 
 # Sized so that all three servers together take less than 15 minutes on two cores.
 HOSTS_A, DURATION_A = 200, "60m"      # 100,000 series, 36 M samples
@@ -38,36 +39,6 @@ def run_json(command: list[str]) -> list[dict]:
     if output.returncode not in (0, 2):
         raise RuntimeError(f"{' '.join(command)}: {output.stderr}")
     return [json.loads(line) for line in output.stdout.splitlines() if line.startswith("{")]
-
-
-class MemoryGroup:
-    """A control group for one server: its peak includes the page cache of its files."""
-
-    ROOTS = [("/sys/fs/cgroup/memory", "memory.max_usage_in_bytes"), ("/sys/fs/cgroup", "memory.peak")]
-
-    def __init__(self, name: str):
-        self.path, self.peak_file = None, None
-        for root, peak_file in self.ROOTS:
-            path = pathlib.Path(root) / f"petrel-bench-{os.getpid()}-{name}"
-            with contextlib.suppress(OSError):
-                path.mkdir()
-                if (path / peak_file).exists():
-                    self.path, self.peak_file = path, path / peak_file
-                    return
-                path.rmdir()
-
-    def enter(self) -> None:
-        """Called in the child before it becomes the server."""
-        if self.path:
-            (self.path / "cgroup.procs").write_text("0")
-
-    def peak_bytes(self) -> int | None:
-        return int(self.peak_file.read_text()) if self.path else None
-
-    def remove(self) -> None:
-        if self.path:
-            with contextlib.suppress(OSError):
-                self.path.rmdir()
 
 
 class Peer:
@@ -113,9 +84,9 @@ class Running:
 
     PORT = 21890
 
-    def __init__(self, peer: Peer, folder: pathlib.Path, peerbench: str):
-        self.peer, self.folder, self.peerbench = peer, folder, peerbench
-        self.url = f"http://127.0.0.1:{self.PORT}"
+    def __init__(self, peer: Peer, folder: pathlib.Path, peerbench: str, port: int = PORT):
+        self.peer, self.folder, self.peerbench, self.port = peer, folder, peerbench, port
+        self.url = f"http://127.0.0.1:{port}"
 
     def __enter__(self):
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -132,7 +103,7 @@ class Running:
 
     def launch(self) -> None:
         with (self.folder / "log").open("ab") as log:
-            self.process = subprocess.Popen(self.peer.command(self.folder, self.PORT), stdout=log, stderr=log,
+            self.process = subprocess.Popen(self.peer.command(self.folder, self.port), stdout=log, stderr=log,
                                             preexec_fn=self.group.enter)
 
     def __exit__(self, *_):
@@ -176,9 +147,9 @@ def build_peerbench(root: pathlib.Path) -> str:
     return str(build / "peerbench")
 
 
-def generate(peerbench: str, file: pathlib.Path, hosts: int, duration: str, end: int) -> dict:
+def generate(peerbench: str, file: pathlib.Path, hosts: int, duration: str, end: int, *options: str) -> dict:
     return run_json([peerbench, "gen", "--out", str(file), "--hosts", str(hosts), "--series", str(SERIES_PER_HOST),
-                     "--duration", duration, "--end", str(end), "--json"])[0]
+                     "--duration", duration, "--end", str(end), "--json", *options])[0]
 
 
 def measure(peer: Peer, files: dict, queries: pathlib.Path, end: int, peerbench: str, folder: pathlib.Path) -> dict:
@@ -231,13 +202,12 @@ def number(value: float) -> str:
 
 
 def write_page(root: pathlib.Path, results: dict, rows: list, differing: list[str], summary: dict) -> None:
-    cpu = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), "unknown")
     lines = [
         "# Benchmarks",
         "",
-        "Written by `./gates peers`, which anyone can run; do not edit. Less is better in every row.",
+        "Written by `./gates peers`, which anyone can run, down to the next chapter. Less is better in every row.",
         "",
-        f"{time.strftime('%Y-%m-%d')}, {os.cpu_count()} cores ({cpu}), Linux {platform.release()}. "
+        f"{time.strftime('%Y-%m-%d')}, {pages.machine()}. "
         f"Data set A: {summary['a']['series']:,} series, {summary['a']['samples']:,} samples at 10 s; "
         f"B: {summary['b']['series']:,} series, {summary['b']['samples']:,} samples. Sender and server share the "
         f"machine; the sender replays requests made before. Petrel answers a write when it is on disk (fsync); the "
@@ -254,7 +224,8 @@ def write_page(root: pathlib.Path, results: dict, rows: list, differing: list[st
     lines += ["", f"Samples not found afterwards: {', '.join(f'{name} {count}' for name, count in stored.items())}. "
               + ("Petrel and Prometheus gave the same answer to every query."
                  if not differing else f"Answers differ between Petrel and Prometheus in: {', '.join(differing)}."), ""]
-    (root / "docs/benchmarks.md").write_text("\n".join(lines))
+    page = root / "docs/benchmarks.md"
+    page.write_text(pages.with_top(page.read_text(), "\n".join(lines)))
 
 
 def run(root: pathlib.Path) -> list[tuple]:

@@ -3,6 +3,7 @@
 A gate is a function that returns its rows; adding one is a function and a line in GATES.
 """
 
+import argparse
 import concurrent.futures
 import dataclasses
 import os
@@ -49,6 +50,30 @@ def ten_million() -> list[Row]:
     import scale as bench
     hosts, minutes = (int(one) for one in os.environ.get("PETREL_SCALE", f"{bench.HOSTS} {bench.MINUTES}").split())
     return [Row(*row) for row in bench.run(ROOT, hosts, minutes)]
+
+
+def churn(minutes: int | None = None) -> list[Row]:
+    build_release()
+    import churn as bench
+    return [Row(*row) for row in bench.run(ROOT, minutes or bench.MINUTES)]
+
+
+def background(minutes: int | None = None) -> list[Row]:
+    build_release()
+    import background as bench
+    return [Row(*row) for row in bench.run(ROOT, minutes or bench.MINUTES)]
+
+
+def curve(minutes: int | None = None, full: bool = False) -> list[Row]:
+    build_release()
+    import curve as bench
+    return [Row(*row) for row in bench.run(ROOT, minutes or bench.MINUTES, full)]
+
+
+def panels() -> list[Row]:
+    build_release()
+    import panels as bench
+    return [Row(*row) for row in bench.run(ROOT)]
 
 
 def scrape() -> list[Row]:
@@ -339,14 +364,21 @@ def codec() -> list[Row]:
 
 
 class Gate(typing.NamedTuple):
-    run: typing.Callable[[], list[Row]]
+    run: typing.Callable[..., list[Row]]
     what: str
+    options: tuple[str, ...] = ()  # arguments of `run`
 
 
 GATES = {
     "codec": Gate(codec, "size of the host's own metrics under load, beside a VictoriaMetrics-style encoding (about 14 min)"),
     "peers": Gate(peers, "ingest, memory and queries beside current Prometheus and VictoriaMetrics (about 12 min)"),
     "ten-million": Gate(ten_million, "10 M series at 1 M samples/s for 10 minutes, then a kill (about 20 min, 30 GB of disk)"),
+    "churn": Gate(churn, "1 % of the series replaced per minute beside none: CPU and memory (about 65 min, 13 GB of disk)", ("minutes",)),
+    "background": Gate(background, "memory and answers beside flushes, merges, retention, snapshots (about 35 min, 7 GB of disk)",
+                       ("minutes",)),
+    "curve": Gate(curve, "cost per sample and series at 0.1 and 1 M series; with --full at 10 M, too (about 5 and 30 min, 25 GB)",
+                  ("minutes", "full")),
+    "panels": Gate(panels, "what panels over the last 26 hours read from the disk (about 5 min, 4 GB of disk)"),
     "scrape": Gate(scrape, "what a scrape costs beside current Prometheus and vmagent (about 12 min)"),
     "conformance": Gate(conformance, "configuration, relabelling and scrapes beside current peers (about 14 min)"),
     "import": Gate(imports, "data directories of the current Prometheus imported, queries compared (about 2 min)"),
@@ -359,19 +391,35 @@ GATES = {
 }
 
 
+def parse(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="./gates", description="Long measurements; without a name, the list of them.")
+    parser.add_argument("names", nargs="*", metavar="GATE")
+    parser.add_argument("--minutes", type=int, help="of churn, background, curve: another length than theirs, which is judged less")
+    parser.add_argument("--full", action="store_true", help="of curve: ten million series as well")
+    parsed = parser.parse_args(arguments)
+    if unknown := [name for name in parsed.names if name not in GATES]:
+        parser.error(f"no gate named {unknown[0]}; there are: {', '.join(GATES)}")
+    if parsed.minutes is not None and parsed.minutes < 1:
+        parser.error(f"--minutes={parsed.minutes}: at least 1")
+    for name in parsed.names:
+        if wrong := [option for option in given(parsed) if option not in GATES[name].options]:
+            parser.error(f"{name} has no option --{wrong[0]}")
+    return parsed
+
+
+def given(parsed: argparse.Namespace) -> dict[str, int | bool]:
+    return {name: value for name, value in vars(parsed).items() if name != "names" and value}
+
+
 def main() -> int:
-    names = sys.argv[1:]
-    if not names:
+    parsed = parse(sys.argv[1:])
+    if not parsed.names:
         for name, gate in GATES.items():
             print(f"{name:12} {gate.what}")
         return 0
-    unknown = [name for name in names if name not in GATES]
-    if unknown:
-        print(f"gates: no gate named {unknown[0]}; there are: {', '.join(GATES)}", file=sys.stderr)
-        return 2
     missed = 0
-    for name in names:
-        rows = GATES[name].run()
+    for name in parsed.names:
+        rows = GATES[name].run(**given(parsed))
         print(f"\n{name}, {time.strftime('%Y-%m-%d')}, {os.cpu_count()} cores")
         print_table(rows)
         missed += sum(not row.passed for row in rows)
