@@ -39,6 +39,7 @@ class Run:
     wrote: dict
     moments: list[watch.Moment]
     missing: int
+    trace: list[dict] = dataclasses.field(default_factory=list)
 
     def of(self, metric: str) -> list[float]:
         return [moment.metrics[metric] for moment in self.moments]
@@ -62,9 +63,9 @@ def run_one(name: str, petrel: peers.Peer, peerbench: str, work: pathlib.Path, d
     with Server(peer, work / name, peerbench, PORTS[name]) as server:
         live.wait_for(data)
         with watch.Watch(server, METRICS) as seen:
-            wrote, _ = live.write(server, file, data, minutes)
+            wrote, trace = live.write(server, file, data, minutes)
         print(f"-- {name}: {wrote}", flush=True)
-        return Run(wrote, seen.moments, server.missing(file))
+        return Run(wrote, seen.moments, server.missing(file), trace)
 
 
 def print_charts(runs: dict[str, Run]) -> None:
@@ -73,7 +74,9 @@ def print_charts(runs: dict[str, Run]) -> None:
         groups = watch.mib([moment.group for moment in run.moments])
         print(watch.chart(f"{name}: series in memory", run.of("petrel_tsdb_head_series"), ""))
         print(watch.chart(f"{name}: anonymous memory", run.anonymous(), "MiB"))
-        print(watch.chart(f"{name}: control group", groups, "MiB"), flush=True)
+        print(watch.chart(f"{name}: control group", groups, "MiB"))
+        # Series leave memory under the locks of those who write.
+        print(watch.chart(f"{name}: answer max", [window["max_ms"] for window in run.trace], "ms"), flush=True)
 
 
 def judged(runs: dict[str, Run], minutes: int, series: int) -> list[tuple]:
