@@ -36,6 +36,10 @@ void append_histogram_chunk(std::string& out, std::span<const model::HistogramSa
 // Decode a whole chunk behind what the vectors hold. On Corruption they are as before.
 core::Result<void> decode_float_chunk(std::string_view chunk, std::vector<int64_t>& timestamps_ms,
                                       std::vector<double>& values);
+// The same of the samples in [start_ms, end_ms). Their times must rise.
+core::Result<void> decode_float_chunk(std::string_view chunk, int64_t start_ms, int64_t end_ms,
+                                      std::vector<int64_t>& timestamps_ms,
+                                      std::vector<double>& values);
 core::Result<void> decode_histogram_chunk(std::string_view chunk,
                                           std::vector<model::HistogramSample>& histograms);
 

@@ -113,6 +113,39 @@ TEST_CASE("any timestamps come back, also with differences beyond 63 bits") {
   round_trip({0, kMin, kMax - 3, kMin + 4, 4}, {1, 2, 3, 4, 5});
 }
 
+TEST_CASE("of a chunk those samples are decoded that lie in the range") {
+  core::SeededRng rng(7);
+  for (int round = 0; round < 400; ++round) {
+    const size_t count = 1 + rng.below(300);
+    std::vector<int64_t> times = regular_times(count);
+    std::vector<double> values(count);
+    double total = 0;
+    for (size_t i = 0; i < count; ++i) {
+      if (round % 3 == 0) times[i] += static_cast<int64_t>(rng.below(2'000));
+      total += static_cast<double>(rng.below(50));
+      values[i] = round % 4 == 0 ? 7 : total / 8;
+      if (round % 5 == 0 && rng.below(9) == 0) values[i] = std::bit_cast<double>(rng.next());
+    }
+    std::string chunk;
+    append_float_chunk(chunk, times, values);
+    const int64_t start = times[rng.below(count)] + static_cast<int64_t>(rng.below(3)) - 1;
+    const int64_t end = times[rng.below(count)] + static_cast<int64_t>(rng.below(3)) - 1;
+    std::vector<int64_t> times_back = {-7};
+    std::vector<double> values_back = {-7};
+    REQUIRE(decode_float_chunk(chunk, start, end, times_back, values_back));
+    size_t found = 1;
+    for (size_t i = 0; i < count; ++i) {
+      if (times[i] < start || times[i] >= end) continue;
+      REQUIRE(found < times_back.size());
+      REQUIRE(times_back[found] == times[i]);
+      REQUIRE(std::bit_cast<uint64_t>(values_back[found]) == std::bit_cast<uint64_t>(values[i]));
+      ++found;
+    }
+    REQUIRE(times_back.size() == found);
+    REQUIRE(values_back.size() == found);
+  }
+}
+
 TEST_CASE("random bits of every count and width come back") {
   constexpr uint64_t kSeed = 20'261'120;
   CAPTURE(kSeed);

@@ -2,6 +2,7 @@
 #include "encoding/chunk.h"
 #include "encoding/float_column.h"
 
+#include <algorithm>
 #include <array>
 
 namespace encoding {
@@ -28,16 +29,32 @@ void append_float_chunk(std::string& out, std::span<const int64_t> timestamps_ms
   append_float_column(out, values, effort);
 }
 
-Result<void> decode_float_chunk(std::string_view chunk, std::vector<int64_t>& timestamps_ms,
-                                std::vector<double>& values) {
+namespace {
+
+// Moves `rest` to the columns behind it.
+Result<size_t> take_count(std::string_view chunk, std::string_view& rest) {
   const Codec codec = TRY(codec_of(chunk));
   if (codec != Codec::Floats) return core::fail(ErrorCode::Corruption, "not a chunk of floats");
-  std::string_view rest = chunk.substr(1);
+  rest = chunk.substr(1);
   uint64_t count = 0;
   if (!core::take_varint(rest, count) || count == 0 || count > kChunkSamplesMax) {
     return core::fail(ErrorCode::Corruption, "float chunk of {} bytes: bad count {}", chunk.size(),
                       count);
   }
+  return static_cast<size_t>(count);
+}
+
+tl::unexpected<core::Error> malformed(std::string_view chunk, size_t count) {
+  return core::fail(ErrorCode::Corruption, "float chunk of {} bytes and {} samples is malformed",
+                    chunk.size(), count);
+}
+
+}  // namespace
+
+Result<void> decode_float_chunk(std::string_view chunk, std::vector<int64_t>& timestamps_ms,
+                                std::vector<double>& values) {
+  std::string_view rest;
+  const size_t count = TRY(take_count(chunk, rest));
   const size_t begin = timestamps_ms.size();
   const size_t values_begin = values.size();
   timestamps_ms.resize(begin + count);
@@ -46,20 +63,38 @@ Result<void> decode_float_chunk(std::string_view chunk, std::vector<int64_t>& ti
       !take_float_column(rest, std::span(values).subspan(values_begin)) || !rest.empty()) {
     timestamps_ms.resize(begin);
     values.resize(values_begin);
-    return core::fail(ErrorCode::Corruption, "float chunk of {} bytes and {} samples is malformed",
-                      chunk.size(), count);
+    return malformed(chunk, count);
   }
   return {};
 }
 
+Result<void> decode_float_chunk(std::string_view chunk, int64_t start_ms, int64_t end_ms,
+                                std::vector<int64_t>& timestamps_ms, std::vector<double>& values) {
+  std::string_view rest;
+  const size_t count = TRY(take_count(chunk, rest));
+  std::array<int64_t, kChunkSamplesMax> times;
+  std::array<double, kChunkSamplesMax> decoded;
+  if (!take_int_column(rest, std::span(times).first(count))) return malformed(chunk, count);
+  const int64_t* const begin = times.data();
+  const auto* const first = std::lower_bound(begin, begin + count, start_ms);
+  const auto* const last = std::lower_bound(first, begin + count, end_ms);
+  if (first == last) return {};
+  const auto from = static_cast<size_t>(first - begin);
+  const auto to = static_cast<size_t>(last - begin);
+  if (!take_float_column(rest, std::span(decoded).first(count), from) || !rest.empty()) {
+    return malformed(chunk, count);
+  }
+  timestamps_ms.insert(timestamps_ms.end(), first, last);
+  values.insert(values.end(), decoded.data() + from, decoded.data() + to);
+  return {};
+}
+
 bool stores_raw_floats(std::string_view chunk) {
-  const auto codec = codec_of(chunk);
-  if (!codec || *codec != Codec::Floats) return false;
-  std::string_view rest = chunk.substr(1);
-  uint64_t count = 0;
-  if (!core::take_varint(rest, count) || count == 0 || count > kChunkSamplesMax) return false;
+  std::string_view rest;
+  const auto count = take_count(chunk, rest);
+  if (!count) return false;
   std::array<int64_t, kColumnSizeMax> times;
-  if (!take_int_column(rest, std::span(times).first(count))) return false;
+  if (!take_int_column(rest, std::span(times).first(*count))) return false;
   return float_column_kind(rest).starts_with("raw ");
 }
 

@@ -288,12 +288,13 @@ void append_float_column(std::string& out, std::span<const double> values, Effor
 
 namespace {
 
-bool take_decimals(std::string_view& bytes, uint8_t kind, std::span<double> out) {
+bool take_decimals(std::string_view& bytes, uint8_t kind, std::span<double> out, size_t from) {
   const Scale scale{.exponent = kind & size_t{kExponentMask},
                     .multiply = (kind & kMultiplies) != 0};
   std::array<int64_t, kColumnSizeMax> integers;
-  if (!take_int_column(bytes, std::span(integers).first(out.size()))) return false;
-  kernels().to_doubles(integers.data(), out.size(), scale.for_kernels(), out.data());
+  if (!take_int_column(bytes, std::span(integers).first(out.size()), from)) return false;
+  kernels().to_doubles(integers.data() + from, out.size() - from, scale.for_kernels(),
+                       out.data() + from);
   if ((kind & kExceptionsFollow) == 0) return true;
 
   uint64_t count = 0;
@@ -308,8 +309,9 @@ bool take_decimals(std::string_view& bytes, uint8_t kind, std::span<double> out)
   for (size_t i = 0; i < count; ++i) {
     if (gaps[i] >= out.size() - next) return false;
     const size_t at = next + gaps[i];
-    out[at] = std::bit_cast<double>(bits_of(out[at]) + differences[i]);
     next = at + 1;
+    if (at < from) continue;
+    out[at] = std::bit_cast<double>(bits_of(out[at]) + differences[i]);
   }
   return true;
 }
@@ -374,12 +376,12 @@ bool take_old_decimals(std::string_view& bytes, std::span<double> out) {
 
 }  // namespace
 
-bool take_float_column(std::string_view& bytes, std::span<double> out) {
+bool take_float_column(std::string_view& bytes, std::span<double> out, size_t from) {
   if (bytes.empty() || out.empty() || out.size() > kColumnSizeMax) return false;
   const auto kind = static_cast<uint8_t>(bytes.front());
   bytes.remove_prefix(1);
   if ((kind & kConstant) != 0) return take_constant(bytes, kind, out);
-  if ((kind & kDecimals) != 0) return take_decimals(bytes, kind, out);
+  if ((kind & kDecimals) != 0) return take_decimals(bytes, kind, out, from);
   if (kind == static_cast<uint8_t>(Kind::Raw)) return take_raw(bytes, out);
   return kind == static_cast<uint8_t>(Kind::Decimal) && take_old_decimals(bytes, out);
 }

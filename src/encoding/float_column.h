@@ -23,8 +23,10 @@ namespace encoding {
 void append_float_column(std::string& out, std::span<const double> values,
                          Effort effort = Effort::Best);
 
-// Takes a column of out.size() values off the front of `bytes`.
-[[nodiscard]] bool take_float_column(std::string_view& bytes, std::span<double> out);
+// Takes a column of out.size() values off the front of `bytes`. Those before `from` need not be
+// in `out` afterwards.
+[[nodiscard]] bool take_float_column(std::string_view& bytes, std::span<double> out,
+                                     size_t from = 0);
 
 // How the column at the front of `bytes` is stored: "decimal", or "raw" where its values are no
 // decimals, then the kind of its integers, then whether there are exceptions, as in "decimal

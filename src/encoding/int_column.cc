@@ -296,8 +296,8 @@ void append_int_column(std::string& out, std::span<const int64_t> values, Xor wi
 namespace {
 
 // Behind kind and first value.
-bool take_packed(std::string_view& bytes, uint8_t kind_byte, uint64_t first,
-                 std::span<int64_t> out) {
+bool take_packed(std::string_view& bytes, uint8_t kind_byte, uint64_t first, std::span<int64_t> out,
+                 size_t from) {
   const auto form =
       static_cast<Form>((kind_byte & ~kUnitFollows) - static_cast<uint8_t>(Kind::PackedPlain));
   uint64_t unit = 1;
@@ -323,13 +323,15 @@ bool take_packed(std::string_view& bytes, uint8_t kind_byte, uint64_t first,
   if (form == Form::Trend) {
     for (size_t i = 0; i < count; ++i) numbers[i] += static_cast<uint64_t>(step) * (i + 1);
   }
-  chosen.scale(numbers.data(), count, unit, first, out.data() + 1);
+  const size_t skipped = from == 0 ? 0 : from - 1;
+  chosen.scale(numbers.data() + skipped, count - skipped, unit, first, out.data() + 1 + skipped);
   return true;
 }
 
 }  // namespace
 
-bool take_int_column(std::string_view& bytes, std::span<int64_t> out) {
+bool take_int_column(std::string_view& bytes, std::span<int64_t> out, size_t from) {
+  ENSURE(from < std::max<size_t>(out.size(), 1));
   if (out.empty() || bytes.empty()) return false;
   const auto kind_byte = static_cast<uint8_t>(bytes.front());
   const auto kind = static_cast<Kind>(kind_byte);
@@ -345,12 +347,16 @@ bool take_int_column(std::string_view& bytes, std::span<int64_t> out) {
   if (kind == Kind::Linear) {
     if (!core::take_varint(bytes, zigzag)) return false;
     const auto step = static_cast<uint64_t>(core::unzigzag(zigzag));
-    for (size_t i = 0; i < out.size(); ++i) out[i] = static_cast<int64_t>(first + step * i);
+    uint64_t value = first;  // vectors add, but do not all multiply
+    for (int64_t& one : out) {
+      one = static_cast<int64_t>(value);
+      value += step;
+    }
     return true;
   }
   const auto packed = static_cast<Kind>(kind_byte & ~kUnitFollows);
   if (packed >= Kind::PackedPlain && packed <= Kind::PackedXor) {
-    return take_packed(bytes, kind_byte, first, out);
+    return take_packed(bytes, kind_byte, first, out, from);
   }
   if (kind != Kind::Plain && kind != Kind::Delta && kind != Kind::Delta2) return false;
 

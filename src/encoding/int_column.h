@@ -33,8 +33,9 @@ void append_int_column(std::string& out, std::span<const int64_t> values, Xor wi
                        Effort effort = Effort::Best);
 
 // Takes a column of out.size() values off the front of `bytes`; false when they are
-// not such a column.
-[[nodiscard]] bool take_int_column(std::string_view& bytes, std::span<int64_t> out);
+// not such a column. Those before `from` need not be in `out` afterwards.
+[[nodiscard]] bool take_int_column(std::string_view& bytes, std::span<int64_t> out,
+                                   size_t from = 0);
 
 // What docs/formats/chunk.md calls the kind of the column at the front of `bytes`: "constant",
 // "linear", "plain", "delta", "delta of deltas", "trend", "xor". Empty when there is none.

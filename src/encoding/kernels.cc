@@ -90,6 +90,27 @@ size_t to_integers(const double* in, size_t count, const DecimalScale& scale, in
   return bad_count;
 }
 
+// By the block, so that what falls early is told early.
+constexpr size_t kChecked = 64;
+
+bool is_rising(const int64_t* in, size_t count) {
+  for (size_t i = 1; i < count; i += kChecked) {
+    bool good = true;
+    for (size_t j = i; j < std::min(count, i + kChecked); ++j) good &= in[j] > in[j - 1];
+    if (!good) return false;
+  }
+  return true;
+}
+
+bool never_falls(const double* in, size_t count) {
+  for (size_t i = 1; i < count; i += kChecked) {
+    bool good = true;
+    for (size_t j = i; j < std::min(count, i + kChecked); ++j) good &= in[j] >= in[j - 1];
+    if (!good) return false;
+  }
+  return true;
+}
+
 std::vector<const Kernels*> find_available() {
   std::vector<const Kernels*> found;
 #if defined(__x86_64__)
@@ -122,6 +143,8 @@ constinit const Kernels kBaselineKernels = {
     .scale = scale,
     .to_doubles = to_doubles,
     .to_integers = to_integers,
+    .is_rising = is_rising,
+    .never_falls = never_falls,
 };
 
 std::span<const Kernels* const> available_kernels() {

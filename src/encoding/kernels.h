@@ -1,5 +1,5 @@
-// The inner loops of the codec, one set per instruction set: AVX-512 with VBMI, AVX2, and
-// baseline, chosen at run time. All sets write the same bytes and read the same values.
+// The inner loops of the codec and of reading, one set per instruction set: AVX-512 with VBMI,
+// AVX2, and baseline, chosen at run time. All sets write the same bytes and read the same values.
 
 #pragma once
 
@@ -51,6 +51,10 @@ struct Kernels {
   // bit (bits behind `count` are 0). Gives the number of bad ones.
   size_t (*to_integers)(const double* in, size_t count, const DecimalScale& scale, int64_t* out,
                         uint8_t* bad);
+  // Whether every number is greater than the one before.
+  bool (*is_rising)(const int64_t* in, size_t count);
+  // Whether no value is less than the one before, and none but the first is NaN.
+  bool (*never_falls)(const double* in, size_t count);
 };
 
 // What this machine can run, the fastest first; the last is the baseline.

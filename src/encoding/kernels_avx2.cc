@@ -150,6 +150,26 @@ AVX2 size_t to_integers(const double* in, size_t count, const DecimalScale& scal
                                                   bad + whole / kGroup);
 }
 
+AVX2 bool is_rising(const int64_t* in, size_t count) {
+  size_t i = 1;
+  for (; i + kLanes <= count; i += kLanes) {
+    const __m256i before = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(in + i - 1));
+    const __m256i here = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(in + i));
+    if (_mm256_movemask_epi8(_mm256_cmpgt_epi64(here, before)) != -1) return false;
+  }
+  return i >= count || kBaselineKernels.is_rising(in + i - 1, count - i + 1);
+}
+
+AVX2 bool never_falls(const double* in, size_t count) {
+  size_t i = 1;
+  for (; i + kLanes <= count; i += kLanes) {
+    const __m256d good =
+        _mm256_cmp_pd(_mm256_loadu_pd(in + i), _mm256_loadu_pd(in + i - 1), _CMP_GE_OQ);
+    if (_mm256_movemask_pd(good) != 0xf) return false;
+  }
+  return i >= count || kBaselineKernels.never_falls(in + i - 1, count - i + 1);
+}
+
 }  // namespace
 
 constinit const Kernels kAvx2Kernels = {
@@ -160,6 +180,8 @@ constinit const Kernels kAvx2Kernels = {
     .scale = scale,
     .to_doubles = to_doubles,
     .to_integers = to_integers,
+    .is_rising = is_rising,
+    .never_falls = never_falls,
 };
 
 }  // namespace encoding

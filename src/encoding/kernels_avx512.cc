@@ -165,6 +165,30 @@ AVX512 size_t to_integers(const double* in, size_t count, const DecimalScale& sc
   return bad_count;
 }
 
+AVX512 bool is_rising(const int64_t* in, size_t count) {
+  for (size_t i = 1; i < count; i += kGroup) {
+    const __mmask8 here = first_lanes(count - i < kGroup ? count - i : kGroup);
+    const __m512i before = _mm512_maskz_loadu_epi64(here, in + i - 1);
+    if (_mm512_mask_cmpgt_epi64_mask(here, _mm512_maskz_loadu_epi64(here, in + i), before) !=
+        here) {
+      return false;
+    }
+  }
+  return true;
+}
+
+AVX512 bool never_falls(const double* in, size_t count) {
+  for (size_t i = 1; i < count; i += kGroup) {
+    const __mmask8 here = first_lanes(count - i < kGroup ? count - i : kGroup);
+    const __m512d before = _mm512_maskz_loadu_pd(here, in + i - 1);
+    if (_mm512_mask_cmp_pd_mask(here, _mm512_maskz_loadu_pd(here, in + i), before, _CMP_GE_OQ) !=
+        here) {
+      return false;
+    }
+  }
+  return true;
+}
+
 }  // namespace
 
 constinit const Kernels kAvx512Kernels = {
@@ -175,6 +199,8 @@ constinit const Kernels kAvx512Kernels = {
     .scale = scale,
     .to_doubles = to_doubles,
     .to_integers = to_integers,
+    .is_rising = is_rising,
+    .never_falls = never_falls,
 };
 
 }  // namespace encoding

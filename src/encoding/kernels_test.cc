@@ -8,6 +8,7 @@
 #include <cmath>
 #include <doctest/doctest.h>
 #include <limits>
+#include <utility>
 
 namespace encoding {
 namespace {
@@ -164,6 +165,32 @@ TEST_CASE("every width, alone and in classes, comes back from every kernel") {
           for (size_t i = 0; i < count; ++i) {
             REQUIRE(static_cast<int64_t>(back[i]) == numbers[i]);
           }
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("every kernel finds the one number that does not rise") {
+  for (const Kernels* const one : available_kernels()) {
+    CAPTURE(one->name);
+    for (size_t count = 0; count < 150; ++count) {
+      std::vector<int64_t> times(count);
+      std::vector<double> values(count);
+      for (size_t i = 0; i < count; ++i) {
+        times[i] = INT64_MIN + static_cast<int64_t>(i);
+        values[i] = static_cast<double>(i / 2) - 20;
+      }
+      CHECK(one->is_rising(times.data(), count));
+      CHECK(one->never_falls(values.data(), count));
+      for (size_t i = 1; i < count; ++i) {
+        const int64_t time = std::exchange(times[i], times[i - 1]);
+        CHECK(!one->is_rising(times.data(), count));
+        times[i] = time;
+        for (const double odd : {-1e9, std::numeric_limits<double>::quiet_NaN()}) {
+          const double value = std::exchange(values[i], odd);
+          CHECK(!one->never_falls(values.data(), count));
+          values[i] = value;
         }
       }
     }
