@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -17,14 +18,24 @@
 
 namespace storage {
 
+// By which labels series fall into groups: by (...), or without (...), which leaves out
+// __name__ too.
+struct SeriesGrouping {
+  std::vector<std::string> labels;  // sorted
+  bool without = false;
+};
+
 struct SelectRequest {
   model::TenantId tenant{model::kDefaultTenant};
   model::Matchers matchers;
   model::TimeRange range;
   // Hints; a source may ignore them.
   int64_t step_ms = 0;
-  bool sorted = false;  // series come in the order of model::compare
-  uint64_t limit = 0;   // series at most; 0: no limit
+  bool sorted = false;       // series come in the order of model::compare
+  uint64_t limit = 0;        // series at most; 0: no limit
+  bool newest_only = false;  // only the newest sample of each series counts
+  // Of its labels only the group of a series counts.
+  std::optional<SeriesGrouping> grouping = std::nullopt;
 };
 
 // Several series as columns. Series i has the float samples
@@ -32,14 +43,15 @@ struct SelectRequest {
 // histograms [histogram_ends[i-1], histogram_ends[i]); each in rising time, no
 // timestamp twice. Stale markers are included.
 struct SeriesBatch {
-  std::vector<model::Labels> labels;
+  std::vector<model::Labels> labels;  // empty when there are groups
+  std::vector<uint32_t> groups;       // of SeriesSet::group_labels(), where they were asked for
   std::vector<uint32_t> sample_ends;
   std::vector<int64_t> timestamps_ms;
   std::vector<double> values;
   std::vector<uint32_t> histogram_ends;
   std::vector<model::HistogramSample> histograms;
 
-  size_t size() const { return labels.size(); }
+  size_t size() const { return sample_ends.size(); }
   uint32_t sample_begin(size_t i) const { return i == 0 ? 0 : sample_ends[i - 1]; }
   uint32_t histogram_begin(size_t i) const { return i == 0 ? 0 : histogram_ends[i - 1]; }
   std::span<const int64_t> timestamps_of(size_t i) const {
@@ -62,6 +74,8 @@ class SeriesSet {
   // Replaces `batch` by the next series; false at the end (batch is then empty).
   // Series without a sample in the range may be left out. No series comes twice.
   virtual core::Result<bool> next(SeriesBatch& batch) = 0;
+  // Of a group that a batch named; no two groups have the same. Valid as long as the set.
+  virtual const model::Labels& group_labels(uint32_t group) const;
   // After the end: what the reader should know, such as "block X is quarantined".
   virtual std::vector<std::string> warnings() const { return {}; }
 };

@@ -4,6 +4,7 @@
 #include "core/time.h"
 #include "tsdb/block.h"
 #include "tsdb/engine_impl.h"
+#include "tsdb/series_groups.h"
 
 #include <algorithm>
 #include <numeric>
@@ -19,8 +20,11 @@ using storage::SeriesBatch;
 
 namespace {
 
-// Series per batch: enough to spread the fixed costs, small enough for the caches.
+// Series per batch: enough to spread the fixed costs, small enough for the caches, together
+// with their samples.
 constexpr size_t kBatchSeries = 256;
+constexpr size_t kBatchSeriesMin = 32;
+constexpr size_t kBatchSamples = 32 << 10U;
 // A read of neighbouring regions goes over gaps up to this size, and is never larger
 // than the second figure.
 constexpr uint64_t kReadGapMax = 16 << 10U;
@@ -86,11 +90,15 @@ class RegionReader {
 // Confined to one thread, as its interface says.
 class MergedSet final : public storage::SeriesSet {
  public:
-  MergedSet(const IdentityHasher& hasher, ReadView view, TimeRange range)
-      : hasher_(hasher), view_(std::move(view)), range_(range) {}
+  MergedSet(const IdentityHasher& hasher, ReadView view, const SelectRequest& request)
+      : hasher_(hasher), view_(std::move(view)), range_(request.range) {
+    if (request.grouping) groups_.emplace(*request.grouping);
+    how_ = {.groups = groups_ ? &*groups_ : nullptr, .newest_only = request.newest_only};
+  }
 
   void open(const SelectRequest& request);
   Result<bool> next(SeriesBatch& batch) override;
+  const Labels& group_labels(uint32_t group) const override { return groups_->labels(group); }
   std::vector<std::string> warnings() const override { return warnings_; }
 
  private:
@@ -110,6 +118,9 @@ class MergedSet final : public storage::SeriesSet {
   const IdentityHasher& hasher_;
   ReadView view_;
   const TimeRange range_;
+  size_t batch_series_ = kBatchSeriesMin;
+  std::optional<SeriesGroups> groups_;
+  Head::CaptureHow how_;
   std::vector<BlockSource> sources_;  // lowest order first: its samples count
   // Per entry, that is per series.
   std::vector<SeriesRef> head_refs_;  // kNoRef: only in blocks
@@ -293,8 +304,8 @@ void MergedSet::append_stored(const StoredRegion& region, SeriesBatch& batch) {
 
 Result<bool> MergedSet::next(SeriesBatch& batch) {
   batch.clear();
-  while (batch.labels.empty() && at_ < order_.size()) {
-    const size_t count = std::min(kBatchSeries, order_.size() - at_);
+  while (batch.size() == 0 && at_ < order_.size()) {
+    const size_t count = std::min(batch_series_, order_.size() - at_);
     const std::span<const uint32_t> entries = std::span(order_).subspan(at_, count);
     at_ += count;
     slice_refs_.clear();
@@ -302,7 +313,7 @@ Result<bool> MergedSet::next(SeriesBatch& batch) {
       if (head_refs_[entry] != kNoRef) slice_refs_.push_back(head_refs_[entry]);
     }
     const HeadRange head_range = view_.head_range(range_);
-    view_.tenant->head.capture(slice_refs_, head_range, capture_);
+    view_.tenant->head.capture(slice_refs_, head_range, how_, capture_);
     read_regions(entries);
 
     size_t in_head = 0;
@@ -317,29 +328,43 @@ Result<bool> MergedSet::next(SeriesBatch& batch) {
         append_stored(region, batch);
         order.end_source();
       }
-      labels.clear();
-      if (head_refs_[entry] != kNoRef) {
+      const bool is_in_head = head_refs_[entry] != kNoRef;
+      const size_t captured = in_head;
+      if (is_in_head) {
         order.begin_source();
-        append_samples(capture_, in_head, head_range.samples, batch);
+        append_samples(capture_, captured, head_range.samples, batch);
         order.end_source();
-        labels = capture_.labels_of(in_head++);
+        ++in_head;
       }
       order.finish();
       if (batch.timestamps_ms.size() == samples_before &&
           batch.histograms.size() == histograms_before) {
         continue;
       }
-      if (labels.empty()) {
+      labels.clear();
+      const bool has_head =
+          is_in_head && (groups_ ? capture_.groups[captured] != SeriesGroups::kNone
+                                 : !capture_.labels_of(captured).empty());
+      if (!has_head) {
         const Place place = places_of(entry).front();
         sources_[place.source].index->append_labels(place.ordinal, labels);
       }
-      batch.labels.push_back(Labels::from_canonical(labels));
+      if (groups_) {
+        batch.groups.push_back(has_head ? capture_.groups[captured]
+                                        : groups_->group_of(LabelsView(labels)));
+      } else {
+        batch.labels.push_back(Labels::from_canonical(has_head ? capture_.labels_of(captured)
+                                                               : std::string_view(labels)));
+      }
       batch.sample_ends.push_back(static_cast<uint32_t>(batch.timestamps_ms.size()));
       batch.histogram_ends.push_back(static_cast<uint32_t>(batch.histograms.size()));
     }
     capture_.pin = {};
+    // The next ones are taken to be like these.
+    const size_t samples = batch.timestamps_ms.size() / count + 1;
+    batch_series_ = std::clamp(kBatchSamples / samples, kBatchSeriesMin, kBatchSeries);
   }
-  return !batch.labels.empty();
+  return batch.size() != 0;
 }
 
 }  // namespace
@@ -361,7 +386,7 @@ Result<std::vector<uint32_t>> visible_series(Block& block,
 Result<std::unique_ptr<storage::SeriesSet>> select_series(const IdentityHasher& hasher,
                                                           ReadView view,
                                                           const SelectRequest& request) {
-  auto set = std::make_unique<MergedSet>(hasher, std::move(view), request.range);
+  auto set = std::make_unique<MergedSet>(hasher, std::move(view), request);
   set->open(request);
   return std::unique_ptr<storage::SeriesSet>(std::move(set));
 }

@@ -25,6 +25,7 @@
 #include "tsdb/manifest.h"
 #include "tsdb/reader_epochs.h"
 #include "tsdb/series_by_id.h"
+#include "tsdb/series_groups.h"
 
 #include <atomic>
 #include <cstdint>
@@ -64,8 +65,9 @@ struct HeadCapture {
     uint32_t labels = 0, chunks = 0, open = 0, late = 0, patches = 0;
     uint32_t histogram_chunks = 0, histograms = 0, histogram_patches = 0;
   };
-  std::vector<Ends> ends;  // per series
-  std::string label_bytes;
+  std::vector<Ends> ends;            // per series
+  std::vector<uint32_t> groups;      // per series, where they were asked for
+  std::string label_bytes;           // of none where there are groups
   std::vector<const Chunk*> chunks;  // of one series: oldest first
   std::vector<int64_t> open_times_ms;
   std::vector<double> open_values;
@@ -160,7 +162,16 @@ class Head {
   // in the head, while the pin is held. Take it before find().
   ReaderEpochs::Pin pin_view() const { return ReaderEpochs::Pin(view_epochs_); }
   int64_t read_from_ms() const { return read_from_ms_; }
-  void capture(std::span<const SeriesRef> refs, HeadRange range, HeadCapture& out) const;
+  struct CaptureHow {
+    SeriesGroups* groups = nullptr;  // takes the place of labels
+    // Of floats only the newest one in the range is needed; more may come.
+    bool newest_only = false;
+  };
+  void capture(std::span<const SeriesRef> refs, HeadRange range, CaptureHow how,
+               HeadCapture& out) const;
+  void capture(std::span<const SeriesRef> refs, HeadRange range, HeadCapture& out) const {
+    capture(refs, range, CaptureHow{}, out);
+  }
   std::vector<std::string> label_sets(std::span<const SeriesRef> refs) const;
   uint64_t chunk_count() const;
   // For the flush: of refs[i] the pairs [begins[i], begins[i+1]); gives the bytes of the
@@ -357,8 +368,9 @@ class Head {
   void free_retired();
   void forget_samples(Series& series, int64_t before_ms);
   void remove_series(std::vector<SeriesRef>& refs);
-  void capture(std::span<const SeriesRef> refs, HeadRange range, uint32_t flush_min,
+  void capture(std::span<const SeriesRef> refs, HeadRange range, CaptureHow how, uint32_t flush_min,
                uint32_t flush_max, HeadCapture& out) const;
+  void prefetch(std::span<const SeriesRef> refs, model::TimeRange range, CaptureHow how) const;
   std::vector<SeriesRef> patched_series(model::TimeRange range) const;
   bool replays(SeriesRef ref, int64_t time_ms, storage::LogPosition position);
   void count_unknown(int64_t time_ms, storage::LogPosition position, Unknown& unknown) const;

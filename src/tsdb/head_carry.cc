@@ -55,7 +55,7 @@ Result<std::optional<LogPosition>> Head::copy_to(storage::Log& log, const Copyin
     const std::span<const SeriesRef> slice =
         std::span(refs).subspan(at, std::min(kSliceSize, refs.size() - at));
     const std::vector<uint64_t> ids = series_ids(slice);
-    capture(slice, copying.range, copying.flush_min, UINT32_MAX, captured);
+    capture(slice, copying.range, {}, copying.flush_min, UINT32_MAX, captured);
     for (size_t i = 0; i < slice.size(); ++i) {
       samples.clear();
       append_samples(captured, i, copying.range.samples, samples);

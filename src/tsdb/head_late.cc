@@ -232,7 +232,7 @@ std::vector<SeriesRef> Head::flush_series(const HeadFlush& flush, TimeRange slot
 
 void Head::capture_flush(std::span<const SeriesRef> refs, const HeadFlush& flush, TimeRange slot,
                          HeadCapture& out) const {
-  capture(refs, {.samples = samples_of(flush, slot), .patches = slot}, published_flush_ + 1,
+  capture(refs, {.samples = samples_of(flush, slot), .patches = slot}, {}, published_flush_ + 1,
           flush.number, out);
 }
 

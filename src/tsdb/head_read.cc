@@ -1,8 +1,10 @@
 // What readers take from the head: pointers under the lock, decoding outside of it.
 
+#include "encoding/kernels.h"
 #include "tsdb/head.h"
 
 #include <algorithm>
+#include <array>
 #include <numeric>
 
 namespace tsdb {
@@ -12,17 +14,65 @@ using model::TimeRange;
 
 namespace {
 
-// Chunks of a series from the newest one on, put in order of time.
+// Series whose samples are brought into the caches together.
+constexpr size_t kPrefetchSlice = 64;
+
+// Chunks of a series from the newest one on, put in order of time. They do not overlap, so
+// that nothing older is looked at than the chunk in which the range begins.
 void collect(const Chunk* newest, TimeRange range, std::vector<const Chunk*>& out) {
   const auto begin = static_cast<ptrdiff_t>(out.size());
   for (const Chunk* chunk = newest; chunk != nullptr && chunk->max_time_ms >= range.start_ms;
        chunk = chunk->prev) {
     if (chunk->min_time_ms < range.end_ms) out.push_back(chunk);
+    if (chunk->min_time_ms <= range.start_ms) break;
   }
   std::reverse(out.begin() + begin, out.end());
 }
 
+void prefetch_bytes(const void* begin, size_t size) {
+  constexpr size_t kCacheLine = 64;
+  for (size_t at = 0; at < size; at += kCacheLine) {
+    __builtin_prefetch(static_cast<const char*>(begin) + at);
+  }
+}
+
+// Brings the chunks that collect() finds into the caches, those of all series at once: series
+// by series, each chunk of each chain would be waited for.
+void prefetch_chunks(std::span<const Chunk*> chains, TimeRange range) {
+  while (!chains.empty()) {
+    size_t left = 0;
+    for (const Chunk* const chunk : chains) {
+      if (chunk->max_time_ms < range.start_ms) continue;
+      if (chunk->min_time_ms < range.end_ms) prefetch_bytes(chunk + 1, chunk->size);
+      if (chunk->min_time_ms <= range.start_ms || chunk->prev == nullptr) continue;
+      __builtin_prefetch(chunk->prev);
+      chains[left++] = chunk->prev;
+    }
+    chains = chains.first(left);
+  }
+}
+
+// Of the newest float only; false when it is not known without looking at chunks.
+bool capture_newest(const Series& series, TimeRange range, HeadCapture& out) {
+  int64_t time_ms = series.last_time_ms;
+  double value = series.last_value;
+  if (time_ms >= range.end_ms) {
+    size_t count = series.open.size();
+    while (count > 0 && series.open.time_ms(count - 1) >= range.end_ms) --count;
+    if (count == 0) return false;
+    time_ms = series.open.time_ms(count - 1);
+    value = series.open.value(count - 1);
+  }
+  if (time_ms >= range.start_ms) {
+    out.open_times_ms.push_back(time_ms);
+    out.open_values.push_back(value);
+  }
+  return true;
+}
+
 bool may_have_samples(const Series& series, TimeRange range) {
+  if (range.contains(series.last_time_ms)) return true;
+  if (series.last_time_ms < range.start_ms) return series.extra != nullptr;
   if (!series.open.empty() && series.open.time_ms(0) < range.end_ms &&
       series.open.max_time_ms() >= range.start_ms) {
     return true;
@@ -49,6 +99,7 @@ void for_patches(const std::map<int64_t, Patch<Value>>& patches, TimeRange range
 
 void HeadCapture::clear() {
   ends.clear();
+  groups.clear();
   label_bytes.clear();
   chunks.clear();
   open_times_ms.clear();
@@ -86,9 +137,7 @@ void clip_samples(std::vector<int64_t>& times_ms, std::vector<double>& values, s
 
 void sort_samples(std::vector<int64_t>& times_ms, std::vector<double>& values, size_t begin) {
   const size_t size = times_ms.size();
-  bool rising = true;
-  for (size_t i = begin + 1; i < size; ++i) rising &= times_ms[i - 1] < times_ms[i];
-  if (rising) return;
+  if (encoding::kernels().is_rising(times_ms.data() + begin, size - begin)) return;
   std::vector<model::Sample> samples(size - begin);
   for (size_t i = begin; i < size; ++i) samples[i - begin] = {times_ms[i], values[i]};
   std::stable_sort(samples.begin(), samples.end(),
@@ -127,12 +176,12 @@ void append_samples(const HeadCapture& capture, size_t i, TimeRange range,
   std::vector<int64_t>& times = batch.timestamps_ms;
   std::vector<double>& values = batch.values;
   for (uint32_t at = begin.chunks; at < end.chunks; ++at) {
-    const size_t before = times.size();
     const Chunk& chunk = *capture.chunks[at];
-    ENSURE(encoding::decode_float_chunk(chunk.bytes(), times, values).has_value());
-    if (chunk.min_time_ms < range.start_ms || chunk.max_time_ms >= range.end_ms) {
-      clip_samples(times, values, before, range);
-    }
+    const bool is_whole = chunk.min_time_ms >= range.start_ms && chunk.max_time_ms < range.end_ms;
+    ENSURE((is_whole ? encoding::decode_float_chunk(chunk.bytes(), times, values)
+                     : encoding::decode_float_chunk(chunk.bytes(), range.start_ms, range.end_ms,
+                                                    times, values))
+               .has_value());
   }
   const size_t before = times.size();
   const auto slice = [](const auto& column, uint32_t from, uint32_t to) {
@@ -174,32 +223,66 @@ void append_samples(const HeadCapture& capture, size_t i, TimeRange range,
 std::vector<SeriesRef> Head::find(const model::Matchers& matchers, TimeRange range) const {
   const std::lock_guard data(data_mutex_);
   std::vector<SeriesRef> refs = find_series(index_, matchers);
-  std::erase_if(refs, [&](SeriesRef ref) { return !may_have_samples(series_.at(ref), range); });
+  size_t kept = 0;
+  for (size_t i = 0; i < refs.size(); ++i) {
+    if (i + kPrefetchAhead < refs.size()) series_.prefetch_any(refs[i + kPrefetchAhead]);
+    const SeriesRef ref = refs[i];
+    if (may_have_samples(series_.at(ref), range)) refs[kept++] = ref;
+  }
+  refs.resize(kept);
   return refs;
 }
 
-void Head::capture(std::span<const SeriesRef> refs, HeadRange range, HeadCapture& out) const {
-  capture(refs, range, 0, UINT32_MAX, out);
+void Head::capture(std::span<const SeriesRef> refs, HeadRange range, CaptureHow how,
+                   HeadCapture& out) const {
+  capture(refs, range, how, 0, UINT32_MAX, out);
 }
 
-void Head::capture(std::span<const SeriesRef> refs, HeadRange wanted, uint32_t flush_min,
-                   uint32_t flush_max, HeadCapture& out) const {
+void Head::prefetch(std::span<const SeriesRef> refs, TimeRange range, CaptureHow how) const {
+  for (const SeriesRef ref : refs) series_.prefetch_any(ref);
+  std::array<const Chunk*, kPrefetchSlice> chains;
+  size_t count = 0;
+  for (const SeriesRef ref : refs) {
+    const Series* series = series_.find(ref);
+    if (series == nullptr) continue;
+    if (!series->pair_ids().empty()) __builtin_prefetch(series->pair_ids().data());
+    if (how.newest_only && series->last_time_ms < range.end_ms) continue;
+    series->open.prefetch();
+    if (series->chunks == nullptr) continue;
+    __builtin_prefetch(series->chunks);
+    chains[count++] = series->chunks;
+  }
+  if (!how.newest_only) prefetch_chunks(std::span(chains).first(count), range);
+}
+
+void Head::capture(std::span<const SeriesRef> refs, HeadRange wanted, CaptureHow how,
+                   uint32_t flush_min, uint32_t flush_max, HeadCapture& out) const {
   const TimeRange range = wanted.samples;
   out.clear();
   out.pin = ReaderEpochs::Pin(chunk_epochs_);
   const std::lock_guard data(data_mutex_);
-  for (const SeriesRef ref : refs) {
-    const Series* found = series_.find(ref);
+  for (size_t i = 0; i < refs.size(); ++i) {
+    if (i % kPrefetchSlice == 0) {
+      prefetch(refs.subspan(i, std::min(kPrefetchSlice, refs.size() - i)), range, how);
+    }
+    const Series* found = series_.find(refs[i]);
     if (found == nullptr) {
       out.ends.push_back(out.ends.empty() ? HeadCapture::Ends{} : out.ends.back());
+      if (how.groups != nullptr) out.groups.push_back(SeriesGroups::kNone);
       continue;
     }
     const Series& series = *found;
-    for (const PairId pair : series.pair_ids()) out.label_bytes.append(index_.pair_bytes(pair));
-    collect(series.chunks, range, out.chunks);
-    if (!series.open.empty() && series.open.time_ms(0) < range.end_ms &&
-        series.open.max_time_ms() >= range.start_ms) {
-      series.open.copy_to(out.open_times_ms, out.open_values);
+    if (how.groups != nullptr) {
+      out.groups.push_back(how.groups->group_of(index_, series.pair_ids()));
+    } else {
+      for (const PairId pair : series.pair_ids()) out.label_bytes.append(index_.pair_bytes(pair));
+    }
+    if (!how.newest_only || !capture_newest(series, range, out)) {
+      collect(series.chunks, range, out.chunks);
+      if (!series.open.empty() && series.open.time_ms(0) < range.end_ms &&
+          series.open.max_time_ms() >= range.start_ms) {
+        series.open.copy_to(out.open_times_ms, out.open_values);
+      }
     }
     if (series.extra != nullptr) {
       const SeriesExtra& extra = *series.extra;

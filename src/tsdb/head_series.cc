@@ -72,7 +72,9 @@ void OpenChunk::clear() {
 }
 
 void OpenChunk::copy_to(std::vector<int64_t>& times, std::vector<double>& values_out) const {
-  for (size_t i = 0; i < count_; ++i) times.push_back(time_ms(i));
+  const size_t begin = times.size();
+  times.resize(begin + count_);
+  for (size_t i = 0; i < count_; ++i) times[begin + i] = time_ms(i);
   if (has_memory()) {
     values_out.insert(values_out.end(), values(), values() + count_);
   } else {

@@ -21,6 +21,9 @@ class WarnedSet final : public storage::SeriesSet {
       : set_(std::move(set)), warnings_(std::move(warnings)) {}
 
   Result<bool> next(storage::SeriesBatch& batch) override { return set_->next(batch); }
+  const model::Labels& group_labels(uint32_t group) const override {
+    return set_->group_labels(group);
+  }
   std::vector<std::string> warnings() const override {
     std::vector<std::string> all = set_->warnings();
     all.insert(all.end(), warnings_.begin(), warnings_.end());

@@ -82,6 +82,7 @@ void LabelIndex::remove(const std::vector<SeriesRef>& refs, const PairsOf& pairs
   }
   std::sort(touched.begin(), touched.end());
   touched.erase(std::unique(touched.begin(), touched.end()), touched.end());
+  ++removals_;
   std::vector<uint32_t> touched_names;
   for (const PairId id : touched) {
     Pair& pair = pairs_[id];

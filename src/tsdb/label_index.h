@@ -34,6 +34,8 @@ class LabelIndex final : public PostingsSource {
   // One label in the encoding of model/labels.h; a label set is their concatenation.
   std::string_view pair_bytes(PairId pair) const { return pairs_[pair].bytes; }
   model::Label label(PairId pair) const;
+  // Grows when ids of pairs become free, to be used again.
+  uint64_t removals() const { return removals_; }
   size_t live_count() const { return all_.size(); }
   size_t pair_count() const { return by_bytes_.size(); }
   size_t pair_slots() const { return pairs_.size(); }
@@ -94,6 +96,7 @@ class LabelIndex final : public PostingsSource {
   std::unordered_map<std::string_view, uint32_t> by_name_;  // keys borrow from names_
   std::vector<SeriesRef> all_;
   PairsOf pairs_of_;
+  uint64_t removals_ = 0;
   std::string scratch_;
 };
 
