@@ -1,15 +1,21 @@
 // Aggregations that fold many series into one per group: the series stream through,
 // only the groups' columns are held.
 
+#include "promql/functions/table.h"
 #include "promql/grouping.h"
 #include "promql/histogram_math.h"
 #include "promql/operator.h"
 #include "promql/quantile.h"
 #include "promql/select_k.h"
 
+#include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
 #include <utility>
 
 namespace promql {
@@ -44,15 +50,43 @@ struct Group {
   bool drop_name = false;
 };
 
+// Of two numbers the greater in magnitude first, so that nothing but rounding is lost.
+double lost_in_sum(double a, double b, double total) {
+  const bool in_order = std::fabs(a) >= std::fabs(b);
+  const double large = in_order ? a : b;
+  const double small = in_order ? b : a;
+  return (large - total) + small;
+}
+
+// All cells are floats, as they mostly are: a loop that becomes vectors.
+void add_full_sums(std::span<double> sums, std::span<double> compensations,
+                   std::span<const double> values) {
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  double* const a = sums.data();
+  double* const b = compensations.data();
+  const double* const added = values.data();
+#pragma GCC ivdep
+  for (size_t i = 0; i < values.size(); ++i) {
+    const double total = a[i] + added[i];
+    const double compensation = b[i] + lost_in_sum(a[i], added[i], total);
+    b[i] = std::fabs(total) == kInfinity ? 0 : compensation;
+    a[i] = total;
+  }
+}
+
 void add_sums(Group& group, const Column& column) {
-  for (size_t i = 0; i < column.size(); ++i) {
+  const size_t count = column.size();
+  if (std::memchr(column.cells.data(), static_cast<int>(Cell::Absent), count) == nullptr &&
+      column.histograms.empty()) {
+    add_full_sums(group.a, group.b, column.values);
+    std::fill(group.cells.begin(), group.cells.end(), Cell::Float);
+    return;
+  }
+  for (size_t i = 0; i < count; ++i) {
     if (column.cells[i] != Cell::Float) continue;
     const double value = column.values[i];
-    const double sum = group.a[i];
-    const double total = sum + value;
-    const double lost =
-        std::fabs(sum) >= std::fabs(value) ? (sum - total) + value : (value - total) + sum;
-    group.b[i] = std::isinf(total) ? 0 : group.b[i] + lost;
+    const double total = group.a[i] + value;
+    group.b[i] = std::isinf(total) ? 0 : group.b[i] + lost_in_sum(group.a[i], value, total);
     group.a[i] = total;
     group.cells[i] = Cell::Float;
   }
@@ -145,14 +179,27 @@ class Folder {
   Folder(const Aggregate& node, const Context& context)
       : node_(node), context_(context), grouping_(node.grouping, node.without) {}
 
+  // The index of the column's group, in the order of first appearance.
+  size_t group_of(const Column& column) {
+    if (column.group == nullptr) return grouping_.group_of(column.labels);
+    if (column.group == last_group_) return last_index_;
+    const auto [known, is_new] = index_of_.try_emplace(column.group, 0);
+    if (is_new) known->second = grouping_.group_of(*column.group);
+    last_group_ = column.group;
+    last_index_ = known->second;
+    return last_index_;
+  }
+
   Result<std::vector<Column>> run(VectorOperator& source, Charge& charge) {
+    // Looking at the clock takes as long as a series of few steps.
+    constexpr size_t kSeriesPerCheck = 16;
     Column column;
-    while (true) {
+    for (size_t series = 0;; ++series) {
       const bool more = TRY(source.next(column));
       if (!more) break;
-      TRY(context_.query.check());
+      if (series % kSeriesPerCheck == 0) TRY(context_.query.check());
       if (!column.any()) continue;
-      const size_t index = grouping_.group_of(column.labels);
+      const size_t index = group_of(column);
       if (index == groups_.size()) {
         TRY(charge.add(context_.steps.count));
         groups_.push_back(make_group());
@@ -285,8 +332,57 @@ class Folder {
   const Aggregate& node_;
   Context context_;
   Grouping grouping_;
+  std::unordered_map<const model::Labels*, size_t> index_of_;
+  const model::Labels* last_group_ = nullptr;  // series of one target mostly are of one group
+  size_t last_index_ = 0;
   std::vector<Group> groups_;
 };
+
+// The name that all series of the aggregation's argument have, when it is a selector or a
+// function of one; else empty.
+std::string name_of_folded(const Expr& inner, bool& drops_name) {
+  drops_name = false;
+  if (const auto* selector = try_as<VectorSelector>(inner)) return metric_name(*selector);
+  const auto* call = try_as<Call>(inner);
+  if (call == nullptr || call->function->range == nullptr || call->arguments.size() != 1) return {};
+  drops_name = !call->function->keeps_name;
+  const auto* matrix = try_as<MatrixSelector>(unwrap(*call->arguments.front()));
+  return matrix == nullptr ? std::string() : metric_name(*matrix->selector);
+}
+
+// Set when nothing but the aggregation looks at labels of the series that it folds.
+std::optional<storage::SeriesGrouping> grouping_of_source(const Aggregate& node,
+                                                          const Context& context) {
+  switch (node.op) {
+    case AggregateOp::Sum:
+    case AggregateOp::Avg:
+    case AggregateOp::Min:
+    case AggregateOp::Max:
+    case AggregateOp::Count:
+    case AggregateOp::Group:
+    case AggregateOp::Stddev:
+    case AggregateOp::Stdvar:
+      break;
+    default:
+      return std::nullopt;
+  }
+  bool drops_name = false;
+  if (name_of_folded(unwrap(*node.inner), drops_name).empty()) return std::nullopt;
+  storage::SeriesGrouping grouping{.labels = node.grouping, .without = node.without};
+  if (node.without) {
+    // What goes with the name goes before the series are put into groups.
+    if (drops_name && !context.delayed_names()) {
+      grouping.labels.insert(grouping.labels.end(), {"__type__", "__unit__"});
+    }
+  } else {
+    // Groups that keep the name, or what goes with it, take part in dropping it.
+    for (const std::string& label : node.grouping) {
+      if (label.starts_with("__")) return std::nullopt;
+    }
+  }
+  std::sort(grouping.labels.begin(), grouping.labels.end());
+  return grouping;
+}
 
 Result<std::vector<Column>> fold_quantile(const Aggregate& node, const Context& context,
                                           VectorOperator& source, Charge& charge,
@@ -340,7 +436,9 @@ Result<std::unique_ptr<VectorOperator>> build_aggregate(const Aggregate& node,
   if (node.parameter && node.op != AggregateOp::CountValues) {
     parameters = TRY(evaluate_scalar(*node.parameter, context));
   }
-  auto source = TRY(build_vector(*node.inner, context));
+  Context inner = context;
+  inner.fold = grouping_of_source(node, context);
+  auto source = TRY(build_vector(*node.inner, inner));
   auto charge = std::make_unique<Charge>(context.query);
   return lazily(context,
                 [&node, context, source = std::move(source), charge = std::move(charge),

@@ -33,6 +33,9 @@ struct Steps {
 
 struct Column {
   model::Labels labels;
+  // Where nothing but its group counts of a series: of that group, the same for all its
+  // series. `labels` has the name of the metric at most then.
+  const model::Labels* group = nullptr;
   // The metric name goes when the query ends (delayed name removal).
   bool drop_name = false;
   std::vector<double> values;
@@ -75,9 +78,11 @@ struct Column {
 // markers, in rising time.
 struct RangeSeries {
   model::Labels labels;
+  const model::Labels* group = nullptr;  // as in Column
   bool drop_name = false;
   std::span<const int64_t> timestamps;
   std::span<const double> values;
+  bool never_falls = false;  // it is known that none of `values` is less than the one before
   std::span<const int64_t> histogram_times;
   std::span<const HistogramPtr> histograms;
 };

@@ -5,6 +5,7 @@
 
 #include "core/testing/quiet_log.h"
 #include "promql/engine.h"
+#include "storage/testing/changed_requests.h"
 
 #include <cstdio>
 #include <cstdlib>
@@ -23,42 +24,6 @@ constexpr int64_t kMinute = 60'000;
 constexpr int64_t kHour = 60 * kMinute;
 
 using core::testing::QuietLog;
-
-// Gives the series in the order of their labels: sums of floats depend on it.
-class Sorted final : public storage::SeriesSource {
- public:
-  explicit Sorted(const storage::SeriesSource& source) : source_(source) {}
-
-  core::Result<std::unique_ptr<storage::SeriesSet>> select(
-      const storage::SelectRequest& request) const override {
-    storage::SelectRequest sorted = request;
-    sorted.sorted = true;
-    return source_.select(sorted);
-  }
-  core::Result<storage::Listed<std::string>> label_names(
-      const storage::LabelsRequest& request) const override {
-    return source_.label_names(request);
-  }
-  core::Result<storage::Listed<std::string>> label_values(
-      const std::string& name, const storage::LabelsRequest& request) const override {
-    return source_.label_values(name, request);
-  }
-  core::Result<storage::Listed<model::Labels>> series(
-      const storage::LabelsRequest& request) const override {
-    return source_.series(request);
-  }
-  core::Result<std::vector<model::Metadata>> metadata(const model::TenantId& tenant,
-                                                      const std::string& metric) const override {
-    return source_.metadata(tenant, metric);
-  }
-  core::Result<std::vector<storage::ExemplarSeries>> exemplars(
-      const storage::LabelsRequest& request) const override {
-    return source_.exemplars(request);
-  }
-
- private:
-  const storage::SeriesSource& source_;
-};
 
 class Expressions {
  public:
@@ -228,7 +193,9 @@ bool is_empty(const Value& value) {
 std::optional<std::string> ask(const storage::SeriesSource& engine, const ModelStore& model,
                                const ModelWords& words, core::Rng& rng, Asked& asked) {
   const core::testing::FakeClock clock;
-  const Sorted sorted(engine);
+  // In the order of their labels: sums of floats depend on it.
+  const storage::testing::ChangedRequests sorted(
+      engine, [](storage::SelectRequest& request) { request.sorted = true; });
   const Engine over_engine(sorted, clock, {});
   const Engine over_model(model, clock, {});
   Expressions expressions(words, rng);

@@ -17,6 +17,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -58,6 +59,9 @@ struct Context {
   Steps steps;
   int64_t start_ms;  // of the whole query: @ start()
   int64_t end_ms;
+  // Set while the selector is built whose series go into one aggregation, with nobody else
+  // looking at their labels: by which of them it groups.
+  std::optional<storage::SeriesGrouping> fold = std::nullopt;
 
   bool delayed_names() const { return query.options.delayed_name_removal; }
 };
@@ -100,6 +104,8 @@ core::Result<Range> build_range(const Expr& expr, const Context& context);
 core::Result<std::vector<double>> evaluate_scalar(const Expr& expr, const Context& context);
 std::string string_value(const Expr& expr);
 
+// What every series of a selector is called; empty when they may have several names.
+std::string metric_name(const VectorSelector& selector);
 // With `timestamps` a cell is its sample's time in seconds.
 core::Result<std::unique_ptr<VectorOperator>> build_selector(const VectorSelector& selector,
                                                              const Context& context,

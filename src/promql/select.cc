@@ -1,8 +1,10 @@
 // Selectors: from the source's batches to columns (instant) or windows (range).
 
+#include "encoding/kernels.h"
 #include "promql/operator.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 namespace promql {
@@ -23,6 +25,7 @@ class Reader {
     request_.range = {shift.of(context.steps.start_ms) - window_ms + 1,
                       shift.of(context.steps.last()) + 1};
     request_.step_ms = context.steps.count > 1 ? context.steps.step_ms : 0;
+    request_.grouping = context.fold;
     // In the source's own order: results are sorted once at the end, by fewer labels.
     request_.sorted = false;
   }
@@ -49,6 +52,12 @@ class Reader {
 
   storage::SeriesBatch& batch() { return batch_; }
   size_t index() const { return index_; }
+  // For an instant query: of each series only the newest sample is looked at.
+  void take_newest_only() { request_.newest_only = true; }
+  // Null when the source has given labels.
+  const model::Labels* group() const {
+    return batch_.groups.empty() ? nullptr : &set_->group_labels(batch_.groups[index_]);
+  }
 
  private:
   Context context_;
@@ -67,14 +76,17 @@ class SelectorOperator final : public VectorOperator {
         shift_(time_shift(selector.time, context)),
         lookback_ms_(context.query.lookback_ms),
         timestamps_(timestamps),
-        reader_(selector, context, lookback_ms_) {}
+        reader_(selector, context, lookback_ms_) {
+    if (context.steps.count == 1 || shift_.fixed) reader_.take_newest_only();
+  }
 
   Result<bool> next(Column& column) override {
     const bool more = TRY(reader_.advance());
     if (!more) return false;
     storage::SeriesBatch& batch = reader_.batch();
     const size_t index = reader_.index();
-    column.labels = std::move(batch.labels[index]);
+    column.group = reader_.group();
+    if (column.group == nullptr) column.labels = std::move(batch.labels[index]);
     column.reset(context_.steps.count);
     const auto histograms =
         std::span(batch.histograms)
@@ -134,18 +146,30 @@ class SelectorOperator final : public VectorOperator {
 class MatrixOperator final : public RangeOperator {
  public:
   MatrixOperator(const MatrixSelector& matrix, const Context& context)
-      : reader_(*matrix.selector, context, matrix.range_ms) {}
+      : reader_(*matrix.selector, context, matrix.range_ms) {
+    if (context.fold) name_ = metric_name(*matrix.selector);
+  }
 
   Result<bool> next(RangeSeries& series) override {
     const bool more = TRY(reader_.advance());
     if (!more) return false;
     storage::SeriesBatch& batch = reader_.batch();
     const size_t index = reader_.index();
-    series.labels = std::move(batch.labels[index]);
+    series.group = reader_.group();
+    if (series.group == nullptr) {
+      series.labels = std::move(batch.labels[index]);
+    } else if (series.labels.empty()) {
+      series.labels = model::Labels::of({{std::string(model::kMetricName), name_}});
+    }
     series.drop_name = false;
     series.timestamps = batch.timestamps_of(index);
     series.values = batch.values_of(index);
-    if (std::any_of(series.values.begin(), series.values.end(), model::is_stale_nan)) {
+    // Counters mostly rise, and what rises has no stale marker but as its first value.
+    series.never_falls =
+        encoding::kernels().never_falls(series.values.data(), series.values.size()) &&
+        (series.values.empty() || !std::isnan(series.values.front()));
+    if (!series.never_falls &&
+        std::any_of(series.values.begin(), series.values.end(), model::is_stale_nan)) {
       without_stale(series);
     }
     histogram_times_.clear();
@@ -176,6 +200,7 @@ class MatrixOperator final : public RangeOperator {
   }
 
   Reader reader_;
+  std::string name_;  // of all series, for what is told of them
   std::vector<int64_t> times_;
   std::vector<double> values_;
   std::vector<int64_t> histogram_times_;
@@ -209,6 +234,7 @@ class SubqueryOperator final : public RangeOperator {
     TRY(charge_.set(times_.size() + histogram_times_.size()));
     series.labels = std::move(column_.labels);
     series.drop_name = column_.drop_name;
+    series.never_falls = false;
     series.timestamps = times_;
     series.values = values_;
     series.histogram_times = histogram_times_;
@@ -270,6 +296,15 @@ Result<Range> build_subquery(const Subquery& subquery, const Context& context) {
 }
 
 }  // namespace
+
+std::string metric_name(const VectorSelector& selector) {
+  for (const model::Matcher& one : selector.matchers) {
+    if (one.name() == model::kMetricName && one.type() == model::MatchType::Equal) {
+      return one.value();
+    }
+  }
+  return {};
+}
 
 Result<std::unique_ptr<VectorOperator>> build_selector(const VectorSelector& selector,
                                                        const Context& context, bool timestamps) {

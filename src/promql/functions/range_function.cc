@@ -27,6 +27,8 @@ class RangeFunctionOperator final : public VectorOperator {
     column.reset(context_.steps.count);
     call_.call.function->range(call_, series_, column);
     if (wants_counter_ && !series_.values.empty()) check_name(column);
+    column.group = series_.group;
+    if (series_.group != nullptr) return true;
     column.labels = std::move(series_.labels);
     column.drop_name = series_.drop_name;
     if (!call_.call.function->keeps_name) drop_name(column, context_);

@@ -78,34 +78,113 @@ std::shared_ptr<model::Histogram> histogram_increase(const RangeCall& call,
 }
 
 // By how much to stretch what was seen between the first and the last sample, so that
-// it covers the window.
-double extrapolation(const Window& window, std::span<const int64_t> times, double first,
-                     double increase, bool counter) {
-  const int64_t first_ms = times.front();
-  const int64_t last_ms = times.back();
-  double to_start = static_cast<double>(first_ms - window.start_ms) / 1000;
-  double to_end = static_cast<double>(window.end_ms - last_ms) / 1000;
-  const double sampled = static_cast<double>(last_ms - first_ms) / 1000;
-  const double average = sampled / static_cast<double>(times.size() - 1);
+// it covers the window, as long as no value is looked at. Preconditions: two samples at least.
+WindowIndex::Stretch stretch_of(int64_t start_ms, int64_t end_ms, int64_t first_ms, int64_t last_ms,
+                                size_t count) {
+  WindowIndex::Stretch out;
+  out.to_start_s = static_cast<double>(first_ms - start_ms) / 1000;
+  out.to_end_s = static_cast<double>(end_ms - last_ms) / 1000;
+  out.sampled_s = static_cast<double>(last_ms - first_ms) / 1000;
+  const double average = out.sampled_s / static_cast<double>(count - 1);
   const double threshold = average * 1.1;
-  if (to_start >= threshold) to_start = average / 2;
-  if (counter && increase > 0 && first >= 0) {
-    const double to_zero = sampled * (first / increase);
-    if (to_zero < to_start) to_start = to_zero;
+  if (out.to_start_s >= threshold) out.to_start_s = average / 2;
+  if (out.to_end_s >= threshold) out.to_end_s = average / 2;
+  out.factor = (out.sampled_s + out.to_start_s + out.to_end_s) / out.sampled_s;
+  return out;
+}
+
+// The same for a counter that rose: it is not taken to have been below zero.
+double counter_factor(const WindowIndex::Stretch& stretch, double first, double increase,
+                      double range_s) {
+  const double to_zero = stretch.sampled_s * (first / increase);
+  if (!(to_zero < stretch.to_start_s)) return stretch.factor;
+  return (stretch.sampled_s + to_zero + stretch.to_end_s) / stretch.sampled_s / range_s;
+}
+
+// Most series have no reset at all; then a window needs its two ends only.
+std::vector<size_t> falls_of(const RangeSeries& series) {
+  std::vector<size_t> falls;
+  if (series.never_falls) return falls;
+  for (size_t i = 1; i < series.values.size(); ++i) {
+    if (series.values[i] < series.values[i - 1]) falls.push_back(i);
   }
-  if (to_end >= threshold) to_end = average / 2;
-  return (sampled + to_start + to_end) / sampled;
+  return falls;
+}
+
+// Whether the way to zero could be shorter than the way to the window's start. Dividing is
+// dear, so that this is a product with some room.
+bool may_reach_zero(const WindowIndex::Stretch& stretch, double first, double increase) {
+  return increase > 0 && first >= 0 &&
+         first * stretch.sampled_s <= 1.001 * (stretch.to_start_s * increase);
+}
+
+// The same for a series without resets and with two samples in every window.
+void extrapolate_rising(std::span<const double> values, const WindowIndex& index, double unit_s,
+                        bool counter, Column& out) {
+  const std::span<const WindowIndex::Ends> ends = index.ends();
+  const std::span<const WindowIndex::Stretch> stretches = index.stretches();
+  for (size_t i = 0; i < ends.size(); ++i) {
+    const double first = values[ends[i].begin];
+    const double increase = values[ends[i].end - 1] - first;
+    const WindowIndex::Stretch& stretch = stretches[i];
+    out.values[i] = increase * stretch.factor;
+    if (counter && may_reach_zero(stretch, first, increase)) [[unlikely]] {
+      out.values[i] = increase * counter_factor(stretch, first, increase, unit_s);
+    }
+  }
+  std::fill(out.cells.begin(), out.cells.end(), Cell::Float);
+}
+
+void extrapolate_floats(const RangeCall& call, const RangeSeries& series, Column& out,
+                        RateKind kind) {
+  const std::span<const double> values = series.values;
+  const Steps& steps = call.context.steps;
+  WindowIndex& index = *call.index;
+  std::vector<WindowIndex::Stretch>& stretches = index.stretches();
+  const double unit_s = kind.per_second ? static_cast<double>(call.range_ms) / 1000 : 1;
+  if (index.update(call, series.timestamps)) {
+    stretches.resize(steps.count);
+    index.set_complete(true);
+    for (size_t i = 0; i < steps.count; ++i) {
+      const auto [begin, end] = index.ends()[i];
+      if (end - begin < 2) {
+        index.set_complete(false);
+        continue;
+      }
+      const int64_t right = call.shift.of(steps.at(i));
+      stretches[i] = stretch_of(right - call.range_ms, right, series.timestamps[begin],
+                                series.timestamps[end - 1], end - begin);
+      stretches[i].factor /= unit_s;
+    }
+  }
+  if (index.is_complete() && (series.never_falls || !kind.counter)) {
+    return extrapolate_rising(values, index, unit_s, kind.counter, out);
+  }
+  std::vector<size_t> falls;
+  if (kind.counter) falls = falls_of(series);
+  size_t fall = 0;
+  for (size_t i = 0; i < steps.count; ++i) {
+    const auto [begin, end] = index.ends()[i];
+    if (end - begin < 2) continue;
+    const double first = values[begin];
+    double increase = values[end - 1] - first;
+    while (fall < falls.size() && falls[fall] <= begin) ++fall;
+    for (size_t at = fall; at < falls.size() && falls[at] < end; ++at) {
+      increase += values[falls[at] - 1];
+    }
+    const WindowIndex::Stretch& stretch = stretches[i];
+    double factor = stretch.factor;
+    if (kind.counter && may_reach_zero(stretch, first, increase)) {
+      factor = counter_factor(stretch, first, increase, unit_s);
+    }
+    out.set(i, increase * factor);
+  }
 }
 
 void extrapolated(const RangeCall& call, const RangeSeries& series, Column& out, RateKind kind) {
-  const double range_s = static_cast<double>(call.range_ms) / 1000;
-  // Most series have no reset at all; then a window needs its two ends only.
-  std::vector<size_t> falls;
-  if (kind.counter) {
-    for (size_t i = 1; i < series.values.size(); ++i) {
-      if (series.values[i] < series.values[i - 1]) falls.push_back(i);
-    }
-  }
+  if (series.histograms.empty()) return extrapolate_floats(call, series, out, kind);
+  const double unit_s = kind.per_second ? static_cast<double>(call.range_ms) / 1000 : 1;
+  const std::vector<size_t> falls = kind.counter ? falls_of(series) : std::vector<size_t>();
   size_t fall = 0;
   each_window(call, series, out, [&](const Window& window, Column& column) {
     if (window.mixed()) {
@@ -115,20 +194,28 @@ void extrapolated(const RangeCall& call, const RangeSeries& series, Column& out,
     if (window.values.size() > 1) {
       const auto begin = static_cast<size_t>(window.values.data() - series.values.data());
       while (fall < falls.size() && falls[fall] <= begin) ++fall;
-      double increase = window.values.back() - window.values.front();
+      const double first = window.values.front();
+      double increase = window.values.back() - first;
       for (size_t i = fall; i < falls.size() && falls[i] < begin + window.values.size(); ++i) {
         increase += series.values[falls[i] - 1];
       }
-      double factor =
-          extrapolation(window, window.times, window.values.front(), increase, kind.counter);
-      if (kind.per_second) factor /= range_s;
+      WindowIndex::Stretch stretch =
+          stretch_of(window.start_ms, window.end_ms, window.times.front(), window.times.back(),
+                     window.times.size());
+      stretch.factor /= unit_s;
+      const double factor = kind.counter && increase > 0 && first >= 0
+                                ? counter_factor(stretch, first, increase, unit_s)
+                                : stretch.factor;
       column.set(window.step, increase * factor);
     } else if (window.histograms.size() > 1) {
       auto result = histogram_increase(call, series, window.histograms, kind.counter);
       if (!result) return;
       // The zero point is sought for floats only.
-      double factor = extrapolation(window, window.histogram_times, 0, 0, false);
-      if (kind.per_second) factor /= range_s;
+      const double factor =
+          stretch_of(window.start_ms, window.end_ms, window.histogram_times.front(),
+                     window.histogram_times.back(), window.histogram_times.size())
+              .factor /
+          unit_s;
       multiply(*result, factor);
       column.set(window.step, HistogramPtr(std::move(result)));
     }

@@ -6,12 +6,48 @@
 #include "promql/functions/table.h"
 #include "promql/operator.h"
 
+#include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace promql {
+
+struct RangeCall;
+
+// Where the windows of all steps begin and end in a series' float samples. Series of one target
+// have their samples at the same times: what was found for the one before mostly holds.
+class WindowIndex {
+ public:
+  struct Ends {
+    uint32_t begin = 0;
+    uint32_t end = 0;
+  };
+  // By how much the increase in a window is stretched to cover it (rate.cc).
+  struct Stretch {
+    double sampled_s = 0;  // from the first sample to the last
+    double to_start_s = 0;
+    double to_end_s = 0;
+    double factor = 0;
+  };
+
+  // Gives whether the times are others than before.
+  bool update(const RangeCall& call, std::span<const int64_t> times);
+  std::span<const Ends> ends() const { return ends_; }  // of every step
+  std::vector<Stretch>& stretches() { return stretches_; }
+  std::span<const Stretch> stretches() const { return stretches_; }
+  // Whether there are stretches of all windows.
+  bool is_complete() const { return is_complete_; }
+  void set_complete(bool is_complete) { is_complete_ = is_complete; }
+
+ private:
+  std::vector<int64_t> times_;
+  std::vector<Ends> ends_;
+  std::vector<Stretch> stretches_;
+  bool is_complete_ = false;
+};
 
 // A function call on a range vector, with its scalar parameters at every step.
 struct RangeCall {
@@ -21,6 +57,7 @@ struct RangeCall {
   int64_t range_ms;
   Position position;                         // of the range vector
   std::vector<std::vector<double>> scalars;  // in the order of the arguments
+  std::shared_ptr<WindowIndex> index = std::make_shared<WindowIndex>();
 };
 
 // The samples in (start_ms, end_ms].
@@ -58,6 +95,19 @@ template <typename Evaluate>
 void each_window(const RangeCall& call, const RangeSeries& series, Column& out,
                  const Evaluate& evaluate) {
   const Steps& steps = call.context.steps;
+  if (series.histogram_times.empty()) {
+    call.index->update(call, series.timestamps);
+    for (size_t i = 0; i < steps.count; ++i) {
+      const auto [begin, end] = call.index->ends()[i];
+      if (begin == end) continue;
+      const int64_t right = call.shift.of(steps.at(i));
+      evaluate(Window{series.timestamps.subspan(begin, end - begin),
+                      series.values.subspan(begin, end - begin), series.histogram_times,
+                      series.histograms, right - call.range_ms, right, i},
+               out);
+    }
+    return;
+  }
   size_t begin = 0;
   size_t end = 0;
   size_t histograms_begin = 0;
