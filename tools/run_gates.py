@@ -11,6 +11,7 @@ import pathlib
 import re
 import subprocess
 import sys
+import tempfile
 import time
 import typing
 
@@ -338,14 +339,19 @@ CODEC_RATIO_MAX = 0.85
 CODEC_ENCODE_NS_MAX = 60
 
 
-def codec() -> list[Row]:
-    build_release()
-    subprocess.run(["ninja", "-C", "build/release", "codec_bench"], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+def recording_of_host() -> str:
     recording = os.environ.get("PETREL_RECORDING")
     if recording is None:
         recording = str(ROOT / "build/recording.txt")
         print(f"recording this host under load for {RECORD_SECONDS} s", flush=True)
         subprocess.run(["tools/record_host.sh", "--seconds", str(RECORD_SECONDS), recording], cwd=ROOT, check=True)
+    return recording
+
+
+def codec() -> list[Row]:
+    build_release()
+    subprocess.run(["ninja", "-C", "build/release", "codec_bench"], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    recording = recording_of_host()
     program = "build/release/bench/codec/codec_bench"
     command = f"{program} {recording}"
     outcome = subprocess.run([program, recording], cwd=ROOT, check=False, stdout=subprocess.PIPE, text=True)
@@ -361,6 +367,47 @@ def codec() -> list[Row]:
             row("the same beside a VictoriaMetrics-style encoding", "ratio_all_720", CODEC_RATIO_MAX, "x"),
             row("values alone beside it", "ratio_values_all_720", CODEC_RATIO_MAX, "x"),
             row("encoding", "encode_ns_all_720", CODEC_ENCODE_NS_MAX, "ns/value")]
+
+
+# Values decoded and summed, of series that change, in chunks of two hours at 10 s.
+DECODE_GPS_MIN = 1.5
+INSTANT_MS_MAX = 30
+RANGE_MS_MAX = 75
+PANEL_MS_MAX = 20
+
+
+def output_of(command: list[str]) -> str:
+    outcome = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
+    print(outcome.stdout, end="", flush=True)
+    return outcome.stdout
+
+
+def query() -> list[Row]:
+    build_release()
+    subprocess.run(["ninja", "-C", "build/release", "codec_bench", "query_bench", "panel_bench"], cwd=ROOT, check=True,
+                   stdout=subprocess.DEVNULL)
+    benches = "build/release/bench"
+    recording = recording_of_host()
+    output = output_of([f"{benches}/codec/codec_bench", recording])
+    decoded = float(re.search(r"^decode_gps_changing_720=([0-9.]+)$", output, re.MULTILINE)[1])
+    rows = [Row("decode + sum, series that change", f">= {DECODE_GPS_MIN} G values/s", f"{decoded} G values/s",
+                f"{benches}/codec/codec_bench {recording}", decoded >= DECODE_GPS_MIN)]
+
+    def row(name: str, limit: float, reached: float, command: str) -> Row:
+        return Row(name, f"<= {limit} ms", f"{reached} ms", command, reached <= limit)
+
+    with tempfile.TemporaryDirectory(dir=ROOT / "build") as folder:
+        output = output_of([f"{benches}/query/query_bench", f"{folder}/query"])
+        for name, limit, line in [("100 k series, instant", INSTANT_MS_MAX, r"sum by \(pool\) \(rate\(requests_total\[5m\]\)\)$"),
+                                  ("100 k series, 2 h by 1 m", RANGE_MS_MAX,
+                                   r"sum by \(pool\) \(rate\(requests_total\[5m\]\)\) over 2h by 1m$")]:
+            wall = float(re.search(r"^ *([0-9.]+) +[0-9.]+ +[0-9]+  " + line, output, re.MULTILINE)[1])
+            rows.append(row(f"sum by (pool) (rate(x[5m])), {name}", limit, wall, f"{benches}/query/query_bench DIR"))
+        output = output_of([f"{benches}/query/panel_bench", f"{folder}/panels"])
+        p95 = float(re.search(r"^ *([0-9.]+) +[0-9.]+ +[0-9.]+$", output, re.MULTILINE)[1])
+        rows.append(row("a panel of 100 series over 26 h at 10 s, storage, p95", PANEL_MS_MAX, p95,
+                        f"{benches}/query/panel_bench DIR"))
+    return rows
 
 
 class Gate(typing.NamedTuple):
@@ -379,6 +426,7 @@ GATES = {
     "curve": Gate(curve, "cost per sample and series at 0.1 and 1 M series; with --full at 10 M, too (about 5 and 30 min, 25 GB)",
                   ("minutes", "full")),
     "panels": Gate(panels, "what panels over the last 26 hours read from the disk (about 5 min, 4 GB of disk)"),
+    "query": Gate(query, "decoding, queries over 100,000 series, panels over 26 hours (about 20 min; PETREL_RECORDING=FILE: 7)"),
     "scrape": Gate(scrape, "what a scrape costs beside current Prometheus and vmagent (about 12 min)"),
     "conformance": Gate(conformance, "configuration, relabelling and scrapes beside current peers (about 14 min)"),
     "import": Gate(imports, "data directories of the current Prometheus imported, queries compared (about 2 min)"),

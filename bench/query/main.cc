@@ -1,9 +1,10 @@
 // What queries over many series of one metric take, from the stored samples to the answer.
 //
-//   query_bench DIR [SERIES [MINUTES [RUNS]]]
+//   query_bench DIR [SERIES [MINUTES [RUNS [ONLY]]]]
 //
 // Fills DIR with SERIES (100,000) counters of one metric in 1,000 pools, one sample per 10 s
-// for MINUTES (130), then prints for each expression the median wall and CPU time of its runs.
+// for MINUTES (130), then prints for each expression (or only the one of that number, from 1 on)
+// the median wall and CPU time of its runs.
 
 #include "core/log.h"
 #include "filled_engine.h"
@@ -34,7 +35,7 @@ constexpr Question kQuestions[] = {
     {"sum by (handler) (rate(requests_total{pool=\"pool-007\"}[5m]))", kTwoHours, 60'000},
 };
 
-core::Result<void> run(const FilledEngineOptions& options, int runs_asked) {
+core::Result<void> run(const FilledEngineOptions& options, int runs_asked, size_t only) {
   const auto filled = TRY(FilledEngine::open(options));
   promql::EngineOptions query_options;
   query_options.samples_max = UINT64_MAX;
@@ -43,7 +44,9 @@ core::Result<void> run(const FilledEngineOptions& options, int runs_asked) {
               static_cast<long long>(options.minutes));
   std::printf("%10s %10s %12s\n", "wall ms", "CPU ms", "ns/series");
   const int64_t end = filled->end_ms();
-  for (const Question& one : kQuestions) {
+  for (size_t i = 0; i < std::size(kQuestions); ++i) {
+    if (only != 0 && i + 1 != only) continue;
+    const Question& one = kQuestions[i];
     const auto ask = [&]() -> core::Result<void> {
       TRY(one.range_ms == 0 ? queries.instant(one.expression, end)
                             : queries.range(one.expression, end - one.range_ms, end, one.step_ms));
@@ -63,7 +66,7 @@ core::Result<void> run(const FilledEngineOptions& options, int runs_asked) {
 
 int main(int argc, char** argv) {
   if (argc < 2) {
-    std::fprintf(stderr, "usage: %s DIR [SERIES [MINUTES [RUNS]]]\n", argv[0]);
+    std::fprintf(stderr, "usage: %s DIR [SERIES [MINUTES [RUNS [ONLY]]]]\n", argv[0]);
     return 2;
   }
   core::set_log_level(core::LogLevel::Warn);
@@ -78,7 +81,9 @@ int main(int argc, char** argv) {
                               {"handler", fmt::format("/api/v1/handler-{}", i % 10)},
                               {"job", "web"}});
   };
-  if (const auto done = run(options, argc > 4 ? std::atoi(argv[4]) : 15); !done) {
+  const int runs = argc > 4 ? std::atoi(argv[4]) : 15;
+  const size_t only = argc > 5 ? std::strtoull(argv[5], nullptr, 10) : 0;
+  if (const auto done = run(options, runs, only); !done) {
     std::fprintf(stderr, "query_bench: %s\n", done.error().message.c_str());
     return 1;
   }
