@@ -50,6 +50,10 @@ void append_histogram_value_chunk(std::string& out,
                                   std::span<const model::HistogramSample> histograms);
 core::Result<void> decode_value_chunk(std::string_view chunk, size_t count_expected,
                                       std::vector<double>& values);
+// The same into `values`, as many as the chunk has. Those before `from` need not be there
+// afterwards; on Corruption none.
+core::Result<void> decode_value_chunk(std::string_view chunk, std::span<double> values,
+                                      size_t from = 0);
 // The decoded histograms get `timestamps_ms`, one each.
 core::Result<void> decode_histogram_value_chunk(std::string_view chunk,
                                                 std::span<const int64_t> timestamps_ms,

@@ -143,6 +143,14 @@ TEST_CASE("of a chunk those samples are decoded that lie in the range") {
     }
     REQUIRE(times_back.size() == found);
     REQUIRE(values_back.size() == found);
+    chunk.clear();
+    append_value_chunk(chunk, values);
+    const size_t from = rng.below(count);
+    std::vector<double> columns(count);
+    REQUIRE(decode_value_chunk(chunk, columns, from));
+    for (size_t i = from; i < count; ++i) {
+      REQUIRE(std::bit_cast<uint64_t>(columns[i]) == std::bit_cast<uint64_t>(values[i]));
+    }
   }
 }
 

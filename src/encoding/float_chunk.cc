@@ -104,27 +104,40 @@ void append_value_chunk(std::string& out, std::span<const double> values) {
   append_float_column(out, values);
 }
 
-Result<void> decode_value_chunk(std::string_view chunk, size_t count_expected,
-                                std::vector<double>& values) {
+namespace {
+
+Result<void> check_expected(size_t count) {
+  if (count > 0 && count <= kChunkSamplesMax) return {};
+  return core::fail(ErrorCode::Corruption, "{} values are expected of a chunk, at most {} fit",
+                    count, kChunkSamplesMax);
+}
+
+}  // namespace
+
+Result<void> decode_value_chunk(std::string_view chunk, std::span<double> values, size_t from) {
   const Codec codec = TRY(codec_of(chunk));
   if (codec != Codec::FloatValues) {
     return core::fail(ErrorCode::Corruption, "chunk has codec {}, expected 3, floats without times",
                       static_cast<unsigned>(codec));
   }
-  if (count_expected == 0 || count_expected > kChunkSamplesMax) {
-    return core::fail(ErrorCode::Corruption, "{} values are expected of a chunk, at most {} fit",
-                      count_expected, kChunkSamplesMax);
-  }
+  TRY(check_expected(values.size()));
   std::string_view rest = chunk.substr(1);
-  const size_t begin = values.size();
-  values.resize(begin + count_expected);
-  if (!take_float_column(rest, std::span(values).subspan(begin)) || !rest.empty()) {
-    values.resize(begin);
+  if (!take_float_column(rest, values, from) || !rest.empty()) {
     return core::fail(ErrorCode::Corruption,
                       "float chunk of {} bytes is malformed, or not one of {} values", chunk.size(),
-                      count_expected);
+                      values.size());
   }
   return {};
+}
+
+Result<void> decode_value_chunk(std::string_view chunk, size_t count_expected,
+                                std::vector<double>& values) {
+  TRY(check_expected(count_expected));
+  const size_t begin = values.size();
+  values.resize(begin + count_expected);
+  Result<void> read = decode_value_chunk(chunk, std::span(values).subspan(begin));
+  if (!read) values.resize(begin);
+  return read;
 }
 
 void append_timestamp_column(std::string& out, std::span<const int64_t> timestamps_ms) {

@@ -291,10 +291,7 @@ namespace {
 bool take_decimals(std::string_view& bytes, uint8_t kind, std::span<double> out, size_t from) {
   const Scale scale{.exponent = kind & size_t{kExponentMask},
                     .multiply = (kind & kMultiplies) != 0};
-  std::array<int64_t, kColumnSizeMax> integers;
-  if (!take_int_column(bytes, std::span(integers).first(out.size()), from)) return false;
-  kernels().to_doubles(integers.data() + from, out.size() - from, scale.for_kernels(),
-                       out.data() + from);
+  if (!take_decimal_column(bytes, scale.for_kernels(), out, from)) return false;
   if ((kind & kExceptionsFollow) == 0) return true;
 
   uint64_t count = 0;
@@ -330,7 +327,9 @@ bool take_constant(std::string_view& bytes, uint8_t kind, std::span<double> out)
     if ((kind & kExceptionsFollow) != 0 || !core::take_zigzag(bytes, integer)) return false;
     const Scale scale{.exponent = kind & size_t{kExponentMask},
                       .multiply = (kind & kMultiplies) != 0};
-    kernels().to_doubles(&integer, 1, scale.for_kernels(), &value);
+    const auto number = static_cast<double>(integer);
+    value =
+        scale.multiply ? number * kInverses[scale.exponent] : number / kPowersOfTen[scale.exponent];
   } else {
     if (kind != (kConstant | static_cast<uint8_t>(Kind::Raw))) return false;
     if (bytes.size() < sizeof(value)) return false;

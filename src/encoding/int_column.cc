@@ -295,37 +295,50 @@ void append_int_column(std::string& out, std::span<const int64_t> values, Xor wi
 
 namespace {
 
-// Behind kind and first value.
-bool take_packed(std::string_view& bytes, uint8_t kind_byte, uint64_t first, std::span<int64_t> out,
-                 size_t from) {
-  const auto form =
-      static_cast<Form>((kind_byte & ~kUnitFollows) - static_cast<uint8_t>(Kind::PackedPlain));
-  uint64_t unit = 1;
+bool is_packed(uint8_t kind_byte) {
+  const auto kind = static_cast<Kind>(kind_byte & ~kUnitFollows);
+  return kind >= Kind::PackedPlain && kind <= Kind::PackedXor;
+}
+
+Form form_of(uint8_t kind_byte) {
+  return static_cast<Form>((kind_byte & ~kUnitFollows) - static_cast<uint8_t>(Kind::PackedPlain));
+}
+
+// Behind kind and first value: the numbers of all values but the first, and what to make of them.
+bool take_packed(std::string_view& bytes, uint8_t kind_byte, uint64_t first, size_t count,
+                 std::array<uint64_t, kColumnSizeMax>& numbers, Restoring& how) {
+  const Form form = form_of(kind_byte);
+  how.first = first;
+  how.sums = form == Form::Delta ? 1 : form == Form::Delta2 ? 2 : 0;
+  if ((kind_byte & kUnitFollows) != 0 && !core::take_varint(bytes, how.unit)) return false;
   int64_t step = 0;
-  if ((kind_byte & kUnitFollows) != 0 && !core::take_varint(bytes, unit)) return false;
   if (form == Form::Trend && !core::take_zigzag(bytes, step)) return false;
+  how.step = static_cast<uint64_t>(step);
+  return take_packed_numbers(bytes, count, numbers.data());
+}
+
+bool take_packed_integers(std::string_view& bytes, uint8_t kind_byte, uint64_t first,
+                          std::span<int64_t> out, size_t from) {
   std::array<uint64_t, kColumnSizeMax> numbers;
+  Restoring how{.from = from == 0 ? 0 : from - 1};
   const size_t count = out.size() - 1;
+  if (!take_packed(bytes, kind_byte, first, count, numbers, how)) return false;
   out[0] = static_cast<int64_t>(first);
-  if (count == 0) return false;
-  if (!take_packed_numbers(bytes, count, numbers.data())) return false;
-  if (form == Form::Xor) {
-    uint64_t value = first;
-    for (size_t i = 0; i < count; ++i) {
-      value ^= numbers[i] * unit;
-      out[i + 1] = static_cast<int64_t>(value);
-    }
+  if (form_of(kind_byte) != Form::Xor) {
+    kernels().restore(numbers.data(), count, how, out.data() + 1);
     return true;
   }
-  const Kernels& chosen = kernels();
-  if (form == Form::Delta2) chosen.prefix_sum(numbers.data(), count);
-  if (form == Form::Delta || form == Form::Delta2) chosen.prefix_sum(numbers.data(), count);
-  if (form == Form::Trend) {
-    for (size_t i = 0; i < count; ++i) numbers[i] += static_cast<uint64_t>(step) * (i + 1);
+  uint64_t value = first;
+  for (size_t i = 0; i < count; ++i) {
+    value ^= numbers[i] * how.unit;
+    out[i + 1] = static_cast<int64_t>(value);
   }
-  const size_t skipped = from == 0 ? 0 : from - 1;
-  chosen.scale(numbers.data() + skipped, count - skipped, unit, first, out.data() + 1 + skipped);
   return true;
+}
+
+double to_double(int64_t integer, const DecimalScale& scale) {
+  const auto number = static_cast<double>(integer);
+  return scale.multiply ? number * scale.inverse : number / scale.power;
 }
 
 }  // namespace
@@ -347,17 +360,10 @@ bool take_int_column(std::string_view& bytes, std::span<int64_t> out, size_t fro
   if (kind == Kind::Linear) {
     if (!core::take_varint(bytes, zigzag)) return false;
     const auto step = static_cast<uint64_t>(core::unzigzag(zigzag));
-    uint64_t value = first;  // vectors add, but do not all multiply
-    for (int64_t& one : out) {
-      one = static_cast<int64_t>(value);
-      value += step;
-    }
+    kernels().linear(first, step, out.size(), out.data());
     return true;
   }
-  const auto packed = static_cast<Kind>(kind_byte & ~kUnitFollows);
-  if (packed >= Kind::PackedPlain && packed <= Kind::PackedXor) {
-    return take_packed(bytes, kind_byte, first, out, from);
-  }
+  if (is_packed(kind_byte)) return take_packed_integers(bytes, kind_byte, first, out, from);
   if (kind != Kind::Plain && kind != Kind::Delta && kind != Kind::Delta2) return false;
 
   if (bytes.empty()) return false;
@@ -386,6 +392,31 @@ bool take_int_column(std::string_view& bytes, std::span<int64_t> out, size_t fro
     value += difference;
     one = first + (value << shift);
   }
+  return true;
+}
+
+bool take_decimal_column(std::string_view& bytes, const DecimalScale& scale, std::span<double> out,
+                         size_t from) {
+  if (bytes.empty() || out.empty()) return false;
+  std::array<uint64_t, kColumnSizeMax> numbers;
+  const auto kind_byte = static_cast<uint8_t>(bytes.front());
+  if (!is_packed(kind_byte) || form_of(kind_byte) == Form::Xor) {
+    // The same bytes, as the type that columns have.
+    const std::span<int64_t> integers(reinterpret_cast<int64_t*>(numbers.data()), out.size());
+    if (!take_int_column(bytes, integers, from)) return false;
+    kernels().restore_doubles(numbers.data(), out.size(), {.from = from}, scale, out.data());
+    return true;
+  }
+  bytes.remove_prefix(1);
+  int64_t first = 0;
+  if (!core::take_zigzag(bytes, first)) return false;
+  Restoring how{.from = from == 0 ? 0 : from - 1};
+  const size_t count = out.size() - 1;
+  if (!take_packed(bytes, kind_byte, static_cast<uint64_t>(first), count, numbers, how)) {
+    return false;
+  }
+  out[0] = to_double(first, scale);
+  kernels().restore_doubles(numbers.data(), count, how, scale, out.data() + 1);
   return true;
 }
 

@@ -36,6 +36,9 @@ void append_int_column(std::string& out, std::span<const int64_t> values, Xor wi
 // not such a column. Those before `from` need not be in `out` afterwards.
 [[nodiscard]] bool take_int_column(std::string_view& bytes, std::span<int64_t> out,
                                    size_t from = 0);
+// The same of a column of decimals: its integers, divided or multiplied as `scale` says.
+[[nodiscard]] bool take_decimal_column(std::string_view& bytes, const DecimalScale& scale,
+                                       std::span<double> out, size_t from = 0);
 
 // What docs/formats/chunk.md calls the kind of the column at the front of `bytes`: "constant",
 // "linear", "plain", "delta", "delta of deltas", "trend", "xor". Empty when there is none.

@@ -7,6 +7,7 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <vector>
 
 namespace encoding {
@@ -27,8 +28,8 @@ void unpack(const char* in, size_t count, unsigned width, uint64_t base, uint64_
   }
 }
 
-void unpack_classes(const char* planes, size_t plane_size, const char* in, size_t count,
-                    const ClassTable& table, uint64_t* out) {
+size_t unpack_classes(const char* planes, size_t plane_size, const char* in, size_t count,
+                      const ClassTable& table, uint64_t* out) {
   std::array<uint64_t, kClassesMax> masks{};
   for (size_t i = 0; i < table.count; ++i) masks[i] = (uint64_t{1} << table.width[i]) - 1;
   const auto plane_count = static_cast<unsigned>(std::bit_width(table.count - 1));
@@ -46,27 +47,37 @@ void unpack_classes(const char* planes, size_t plane_size, const char* in, size_
       bit += table.width[id];
     }
   }
+  return bit;
 }
 
-void prefix_sum(uint64_t* values, size_t count) {
+// Gives every value to `take`, with its place.
+template <typename Take>
+void for_restored(const uint64_t* in, size_t count, const Restoring& how, const Take& take) {
   uint64_t sum = 0;
+  uint64_t sum_of_sums = 0;
+  uint64_t offset = 0;
   for (size_t i = 0; i < count; ++i) {
-    sum += values[i];
-    values[i] = sum;
+    sum += in[i];
+    sum_of_sums += sum;
+    offset += how.step;
+    const uint64_t number = how.sums == 0 ? in[i] + offset : how.sums == 1 ? sum : sum_of_sums;
+    take(i, static_cast<int64_t>(how.first + how.unit * number));
   }
 }
 
-void scale(const uint64_t* in, size_t count, uint64_t unit, uint64_t first, int64_t* out) {
-  for (size_t i = 0; i < count; ++i) out[i] = static_cast<int64_t>(first + unit * in[i]);
+void restore(const uint64_t* in, size_t count, const Restoring& how, int64_t* out) {
+  for_restored(in, count, how, [&](size_t i, int64_t value) { out[i] = value; });
 }
 
-void to_doubles(const int64_t* in, size_t count, const DecimalScale& scale, double* out) {
-  if (scale.power == 1) {
-    for (size_t i = 0; i < count; ++i) out[i] = static_cast<double>(in[i]);
-  } else if (scale.multiply) {
-    for (size_t i = 0; i < count; ++i) out[i] = static_cast<double>(in[i]) * scale.inverse;
+void restore_doubles(const uint64_t* in, size_t count, const Restoring& how,
+                     const DecimalScale& scale, double* out) {
+  for_restored(in, count, how,
+               [&](size_t i, int64_t value) { out[i] = static_cast<double>(value); });
+  if (scale.power == 1) return;
+  if (scale.multiply) {
+    for (size_t i = 0; i < count; ++i) out[i] *= scale.inverse;
   } else {
-    for (size_t i = 0; i < count; ++i) out[i] = static_cast<double>(in[i]) / scale.power;
+    for (size_t i = 0; i < count; ++i) out[i] /= scale.power;
   }
 }
 
@@ -111,6 +122,39 @@ bool never_falls(const double* in, size_t count) {
   return true;
 }
 
+void linear(uint64_t first, uint64_t step, size_t count, int64_t* out) {
+  for (size_t i = 0; i < count; ++i) {
+    out[i] = static_cast<int64_t>(first);
+    first += step;
+  }
+}
+
+void add_with_lost(const double* in, size_t count, double* sums, double* lost) {
+  for (size_t i = 0; i < count; ++i) {
+    const double sum = sums[i];
+    const double value = in[i];
+    const double total = sum + value;
+    // Of the two the greater in magnitude first, so that nothing but rounding is lost.
+    const bool in_order = std::fabs(sum) >= std::fabs(value);
+    const double large = in_order ? sum : value;
+    const double small = in_order ? value : sum;
+    const double more = lost[i] + ((large - total) + small);
+    lost[i] = std::fabs(total) == std::numeric_limits<double>::infinity() ? 0 : more;
+    sums[i] = total;
+  }
+}
+
+bool window_increases(const double* values, const WindowColumns& windows, double* out) {
+  bool any = false;
+  for (size_t i = 0; i < windows.count; ++i) {
+    const double first = values[windows.first[i]];
+    const double increase = values[windows.last[i]] - first;
+    out[i] = increase * windows.factor[i];
+    any |= may_reach_zero(first, increase, windows.sampled_s[i], windows.to_start_s[i]);
+  }
+  return any;
+}
+
 std::vector<const Kernels*> find_available() {
   std::vector<const Kernels*> found;
 #if defined(__x86_64__)
@@ -139,12 +183,14 @@ constinit const Kernels kBaselineKernels = {
     .name = "baseline",
     .unpack = unpack,
     .unpack_classes = unpack_classes,
-    .prefix_sum = prefix_sum,
-    .scale = scale,
-    .to_doubles = to_doubles,
+    .restore = restore,
+    .restore_doubles = restore_doubles,
     .to_integers = to_integers,
+    .linear = linear,
     .is_rising = is_rising,
     .never_falls = never_falls,
+    .add_with_lost = add_with_lost,
+    .window_increases = window_increases,
 };
 
 std::span<const Kernels* const> available_kernels() {

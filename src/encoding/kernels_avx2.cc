@@ -8,6 +8,7 @@
 #include <bit>
 #include <cmath>
 #include <immintrin.h>
+#include <limits>
 
 #define AVX2 __attribute__((target("avx2,fma,bmi,bmi2,lzcnt,popcnt")))
 
@@ -48,8 +49,8 @@ AVX2 void unpack(const char* in, size_t count, unsigned width, uint64_t base, ui
   }
 }
 
-AVX2 void unpack_classes(const char* planes, size_t plane_size, const char* in, size_t count,
-                         const ClassTable& table, uint64_t* out) {
+AVX2 size_t unpack_classes(const char* planes, size_t plane_size, const char* in, size_t count,
+                           const ClassTable& table, uint64_t* out) {
   const auto plane_count = static_cast<unsigned>(std::bit_width(table.count - 1));
   size_t bit = 0;
   for (size_t begin = 0; begin < count; begin += kGroup) {
@@ -70,50 +71,120 @@ AVX2 void unpack_classes(const char* planes, size_t plane_size, const char* in, 
       bit += table.width[id];
     }
   }
+  return bit;
 }
 
-AVX2 void prefix_sum(uint64_t* values, size_t count) {
-  __m256i sum = _mm256_setzero_si256();
-  size_t i = 0;
-  for (; i + kLanes <= count; i += kLanes) {
-    __m256i one = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(values + i));
-    one = _mm256_add_epi64(one, _mm256_slli_si256(one, 8));
-    const __m256i carry = _mm256_permute4x64_epi64(one, 0x55);  // the sum of the lower half
-    one = _mm256_add_epi64(one, _mm256_blend_epi32(_mm256_setzero_si256(), carry, 0xf0));
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(values + i), _mm256_add_epi64(one, sum));
-    sum = _mm256_add_epi64(sum, _mm256_permute4x64_epi64(one, 0xff));
-  }
-  auto rest = static_cast<uint64_t>(_mm256_extract_epi64(sum, 0));
-  for (; i < count; ++i) {
-    rest += values[i];
-    values[i] = rest;
-  }
+// Four numbers, each with those before it summed up.
+AVX2 inline __m256i summed_up(__m256i one) {
+  one = _mm256_add_epi64(one, _mm256_slli_si256(one, 8));
+  const __m256i carry = _mm256_permute4x64_epi64(one, 0x55);  // the sum of the lower half
+  return _mm256_add_epi64(one, _mm256_blend_epi32(_mm256_setzero_si256(), carry, 0xf0));
 }
 
-AVX2 void scale(const uint64_t* in, size_t count, uint64_t unit, uint64_t first, int64_t* out) {
-  if (unit == 1) {
-    for (size_t i = 0; i < count; ++i) out[i] = static_cast<int64_t>(first + in[i]);
-    return;
-  }
-  for (size_t i = 0; i < count; ++i) out[i] = static_cast<int64_t>(first + unit * in[i]);
+AVX2 inline __m256i add_to(__m256i& total, __m256i one) {
+  const __m256i inside = summed_up(one);
+  const __m256i sums = _mm256_add_epi64(total, inside);
+  // Not from `sums`: the chain from group to group is one addition.
+  total = _mm256_add_epi64(total, _mm256_permute4x64_epi64(inside, 0xff));
+  return sums;
 }
 
-AVX2 void to_doubles(const int64_t* in, size_t count, const DecimalScale& scale, double* out) {
-  for (size_t i = 0; i < count; ++i) out[i] = static_cast<double>(in[i]);
-  if (scale.power == 1) return;
-  const __m256d power = _mm256_set1_pd(scale.power);
-  const __m256d inverse = _mm256_set1_pd(scale.inverse);
-  size_t i = 0;
-  for (; i + kLanes <= count; i += kLanes) {
-    const __m256d number = _mm256_loadu_pd(out + i);
-    __m256d value = _mm256_mul_pd(number, inverse);
+AVX2 inline __m256i multiply(__m256i a, __m256i b) {
+  const __m256i cross = _mm256_add_epi64(_mm256_mul_epu32(_mm256_srli_epi64(a, 32), b),
+                                         _mm256_mul_epu32(a, _mm256_srli_epi64(b, 32)));
+  return _mm256_add_epi64(_mm256_mul_epu32(a, b), _mm256_slli_epi64(cross, 32));
+}
+
+// Any integer, rounded once: its upper 16 and its lower 48 bits are put under the exponents that
+// make doubles of them.
+AVX2 inline __m256d to_double(__m256i integer) {
+  const __m256i high = _mm256_add_epi64(
+      _mm256_blend_epi16(_mm256_srai_epi32(integer, 16), _mm256_setzero_si256(), 0x33),
+      _mm256_castpd_si256(_mm256_set1_pd(0x3p67)));
+  const __m256i low =
+      _mm256_blend_epi16(integer, _mm256_castpd_si256(_mm256_set1_pd(0x1p52)), 0x88);
+  return _mm256_add_pd(_mm256_sub_pd(_mm256_castsi256_pd(high), _mm256_set1_pd(0x3p67 + 0x1p52)),
+                       _mm256_castsi256_pd(low));
+}
+
+AVX2 inline __m256i first_lanes(size_t count) {
+  return _mm256_cmpgt_epi64(_mm256_set1_epi64x(static_cast<int64_t>(count)),
+                            _mm256_set_epi64x(3, 2, 1, 0));
+}
+
+struct Integers {
+  int64_t* out;
+
+  AVX2 void put(size_t i, __m256i value) const {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + i), value);
+  }
+  AVX2 void put_some(size_t i, size_t count, __m256i value) const {
+    _mm256_maskstore_epi64(reinterpret_cast<long long*>(out + i), first_lanes(count), value);
+  }
+};
+
+struct Decimals {
+  double* out;
+  const DecimalScale& scale;
+
+  AVX2 __m256d value_of(__m256i integer) const {
+    const __m256d number = to_double(integer);
+    if (scale.power == 1) return number;
+    const __m256d inverse = _mm256_set1_pd(scale.inverse);
+    const __m256d product = _mm256_mul_pd(number, inverse);
+    if (scale.multiply) return product;
     // A correctly rounded quotient, see kernels_avx512.cc.
-    if (!scale.multiply) {
-      value = _mm256_fmadd_pd(_mm256_fnmadd_pd(value, power, number), inverse, value);
-    }
-    _mm256_storeu_pd(out + i, value);
+    const __m256d power = _mm256_set1_pd(scale.power);
+    return _mm256_fmadd_pd(_mm256_fnmadd_pd(product, power, number), inverse, product);
   }
-  for (; i < count; ++i) out[i] = scale.multiply ? out[i] * scale.inverse : out[i] / scale.power;
+  AVX2 void put(size_t i, __m256i integer) const { _mm256_storeu_pd(out + i, value_of(integer)); }
+  AVX2 void put_some(size_t i, size_t count, __m256i integer) const {
+    _mm256_maskstore_pd(out + i, first_lanes(count), value_of(integer));
+  }
+};
+
+template <unsigned kSums, typename Sink>
+AVX2 void restore_with(const uint64_t* in, size_t count, const Restoring& how, const Sink& sink) {
+  const bool has_unit = how.unit != 1;
+  const auto step = static_cast<int64_t>(how.step);
+  const __m256i units = _mm256_set1_epi64x(static_cast<int64_t>(how.unit));
+  const __m256i firsts = _mm256_set1_epi64x(static_cast<int64_t>(how.first));
+  const __m256i steps = multiply(_mm256_set1_epi64x(step), _mm256_set1_epi64x(kLanes));
+  __m256i places = multiply(_mm256_set1_epi64x(step), _mm256_set_epi64x(4, 3, 2, 1));
+  __m256i sum = _mm256_setzero_si256();
+  __m256i sum_of_sums = _mm256_setzero_si256();
+  for (size_t i = 0; i < count; i += kLanes) {
+    __m256i one = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(in + i));
+    if constexpr (kSums > 0) one = add_to(sum, one);
+    if constexpr (kSums > 1) one = add_to(sum_of_sums, one);
+    if constexpr (kSums == 0) {
+      one = _mm256_add_epi64(one, places);
+      places = _mm256_add_epi64(places, steps);
+    }
+    if (has_unit) one = multiply(one, units);
+    one = _mm256_add_epi64(one, firsts);
+    if (i + kLanes <= count) [[likely]] {
+      sink.put(i, one);
+    } else {
+      sink.put_some(i, count - i, one);
+    }
+  }
+}
+
+template <typename Sink>
+AVX2 void restore_into(const uint64_t* in, size_t count, const Restoring& how, const Sink& sink) {
+  if (how.sums == 0) return restore_with<0>(in, count, how, sink);
+  if (how.sums == 1) return restore_with<1>(in, count, how, sink);
+  return restore_with<2>(in, count, how, sink);
+}
+
+AVX2 void restore(const uint64_t* in, size_t count, const Restoring& how, int64_t* out) {
+  restore_into(in, count, how, Integers{out});
+}
+
+AVX2 void restore_doubles(const uint64_t* in, size_t count, const Restoring& how,
+                          const DecimalScale& scale, double* out) {
+  restore_into(in, count, how, Decimals{out, scale});
 }
 
 AVX2 size_t to_integers(const double* in, size_t count, const DecimalScale& scale, int64_t* out,
@@ -170,18 +241,58 @@ AVX2 bool never_falls(const double* in, size_t count) {
   return i >= count || kBaselineKernels.never_falls(in + i - 1, count - i + 1);
 }
 
+AVX2 void linear(uint64_t first, uint64_t step, size_t count, int64_t* out) {
+  const __m256i steps = _mm256_set1_epi64x(static_cast<int64_t>(kLanes * step));
+  __m256i four = _mm256_set_epi64x(static_cast<int64_t>(first + 3 * step),
+                                   static_cast<int64_t>(first + 2 * step),
+                                   static_cast<int64_t>(first + step), static_cast<int64_t>(first));
+  size_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + i), four);
+    four = _mm256_add_epi64(four, steps);
+  }
+  for (; i < count; ++i) out[i] = static_cast<int64_t>(first + i * step);
+}
+
+AVX2 void add_with_lost(const double* in, size_t count, double* sums, double* lost) {
+  const __m256d sign = _mm256_set1_pd(-0.0);
+  const __m256d infinity = _mm256_set1_pd(std::numeric_limits<double>::infinity());
+  size_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) {
+    const __m256d value = _mm256_loadu_pd(in + i);
+    const __m256d sum = _mm256_loadu_pd(sums + i);
+    const __m256d total = _mm256_add_pd(sum, value);
+    const __m256d in_order =
+        _mm256_cmp_pd(_mm256_andnot_pd(sign, sum), _mm256_andnot_pd(sign, value), _CMP_GE_OQ);
+    const __m256d large = _mm256_blendv_pd(value, sum, in_order);
+    const __m256d small = _mm256_blendv_pd(sum, value, in_order);
+    const __m256d more =
+        _mm256_add_pd(_mm256_loadu_pd(lost + i), _mm256_add_pd(_mm256_sub_pd(large, total), small));
+    const __m256d is_infinite = _mm256_cmp_pd(_mm256_andnot_pd(sign, total), infinity, _CMP_EQ_OQ);
+    _mm256_storeu_pd(lost + i, _mm256_andnot_pd(is_infinite, more));
+    _mm256_storeu_pd(sums + i, total);
+  }
+  kBaselineKernels.add_with_lost(in + i, count - i, sums + i, lost + i);
+}
+
+AVX2 bool window_increases(const double* values, const WindowColumns& windows, double* out) {
+  return kBaselineKernels.window_increases(values, windows, out);
+}
+
 }  // namespace
 
 constinit const Kernels kAvx2Kernels = {
     .name = "avx2",
     .unpack = unpack,
     .unpack_classes = unpack_classes,
-    .prefix_sum = prefix_sum,
-    .scale = scale,
-    .to_doubles = to_doubles,
+    .restore = restore,
+    .restore_doubles = restore_doubles,
     .to_integers = to_integers,
+    .linear = linear,
     .is_rising = is_rising,
     .never_falls = never_falls,
+    .add_with_lost = add_with_lost,
+    .window_increases = window_increases,
 };
 
 }  // namespace encoding

@@ -197,6 +197,126 @@ TEST_CASE("every kernel finds the one number that does not rise") {
   }
 }
 
+namespace {
+
+// Also what is no number, and what adds up to more than there is.
+double odd_double(core::SeededRng& rng) {
+  switch (rng.below(12)) {
+    case 0:
+      return std::numeric_limits<double>::infinity();
+    case 1:
+      return -std::numeric_limits<double>::infinity();
+    case 2:
+      return std::numeric_limits<double>::quiet_NaN();
+    case 3:
+      return std::numeric_limits<double>::max();
+    case 4:
+      return -0.0;
+    default:
+      return std::ldexp(static_cast<double>(static_cast<int64_t>(rng.next())),
+                        static_cast<int>(rng.below(40)) - 60);
+  }
+}
+
+bool same(double a, double b) {
+  return std::bit_cast<uint64_t>(a) == std::bit_cast<uint64_t>(b) ||
+         (std::isnan(a) && std::isnan(b));
+}
+
+}  // namespace
+
+TEST_CASE("every kernel restores a column from its numbers in every form") {
+  core::SeededRng rng(21);
+  for (int round = 0; round < 2000; ++round) {
+    const size_t count = 1 + rng.below(70);
+    std::vector<uint64_t> numbers((count + kGroup - 1) / kGroup * kGroup);
+    for (uint64_t& one : numbers) one = rng.next() >> rng.below(64);
+    Restoring how{.sums = static_cast<unsigned>(rng.below(3)), .first = rng.next()};
+    if (how.sums == 0) how.step = rng.below(2) * rng.next();
+    if (rng.below(2) == 0) how.unit = rng.next() >> rng.below(64);
+    how.from = rng.below(count);
+    uint64_t sum = 0;
+    uint64_t sum_of_sums = 0;
+    std::vector<int64_t> expected(count);
+    for (size_t i = 0; i < count; ++i) {
+      sum += numbers[i];
+      sum_of_sums += sum;
+      const std::array<uint64_t, 3> folded = {numbers[i] + how.step * (i + 1), sum, sum_of_sums};
+      expected[i] = static_cast<int64_t>(how.first + how.unit * folded[how.sums]);
+    }
+    const DecimalScale scale{.power = 100, .inverse = 0.01, .multiply = round % 2 == 0};
+    for (const Kernels* const one : available_kernels()) {
+      CAPTURE(one->name);
+      std::vector<int64_t> integers(count + 1, -7);
+      std::vector<double> values(count + 1, -7);
+      one->restore(numbers.data(), count, how, integers.data());
+      one->restore_doubles(numbers.data(), count, how, scale, values.data());
+      for (size_t i = how.from; i < count; ++i) {
+        REQUIRE(integers[i] == expected[i]);
+        const auto integer = static_cast<double>(expected[i]);
+        REQUIRE(values[i] == (scale.multiply ? integer * 0.01 : integer / 100));
+      }
+      REQUIRE(integers[count] == -7);
+      REQUIRE(values[count] == -7);
+    }
+  }
+}
+
+TEST_CASE("every kernel adds with what rounding loses, and finds increases of windows") {
+  core::SeededRng rng(22);
+  for (int round = 0; round < 500; ++round) {
+    const size_t count = rng.below(40);
+    std::vector<double> added(count + 1);
+    std::vector<double> sums(count + 1);
+    std::vector<double> lost(count + 1);
+    std::vector<uint32_t> first(count);
+    std::vector<uint32_t> last(count);
+    for (size_t i = 0; i <= count; ++i) {
+      added[i] = odd_double(rng);
+      sums[i] = odd_double(rng);
+      lost[i] = odd_double(rng);
+    }
+    for (size_t i = 0; i < count; ++i) {
+      first[i] = static_cast<uint32_t>(rng.below(count));
+      last[i] = static_cast<uint32_t>(rng.below(count));
+    }
+    const WindowColumns windows{.count = count,
+                                .first = first.data(),
+                                .last = last.data(),
+                                .factor = sums.data(),
+                                .sampled_s = lost.data(),
+                                .to_start_s = added.data()};
+    for (const Kernels* const one : available_kernels()) {
+      CAPTURE(one->name);
+      std::vector<double> increases(count + 1, -7);
+      const bool reaches = one->window_increases(added.data(), windows, increases.data());
+      bool expected = false;
+      for (size_t i = 0; i < count; ++i) {
+        const double increase = added[last[i]] - added[first[i]];
+        REQUIRE(same(increases[i], increase * sums[i]));
+        expected = expected || may_reach_zero(added[first[i]], increase, lost[i], added[i]);
+      }
+      REQUIRE(reaches == expected);
+      REQUIRE(increases[count] == -7);
+      std::vector<double> sums_here = sums;
+      std::vector<double> lost_here = lost;
+      one->add_with_lost(added.data(), count, sums_here.data(), lost_here.data());
+      for (size_t i = 0; i < count; ++i) {
+        const double total = sums[i] + added[i];
+        const bool in_order = std::fabs(sums[i]) >= std::fabs(added[i]);
+        const double rest = in_order ? (sums[i] - total) + added[i] : (added[i] - total) + sums[i];
+        REQUIRE(same(sums_here[i], total));
+        REQUIRE(same(lost_here[i], std::isinf(total) ? 0 : lost[i] + rest));
+      }
+      REQUIRE(same(sums_here[count], sums[count]));
+      std::vector<int64_t> line(count + 1, -7);
+      one->linear(UINT64_MAX - 5, 3, count, line.data());
+      for (size_t i = 0; i < count; ++i) REQUIRE(line[i] == static_cast<int64_t>(i) * 3 - 6);
+      REQUIRE(line[count] == -7);
+    }
+  }
+}
+
 TEST_CASE("quotients by powers of ten are rounded correctly by every kernel") {
   const UsualKernels usual;
   core::SeededRng rng(12);
@@ -204,15 +324,17 @@ TEST_CASE("quotients by powers of ten are rounded correctly by every kernel") {
                                               1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15};
   for (const double power : kPowers) {
     const DecimalScale scale{.power = power, .inverse = 1 / power, .multiply = false};
-    std::vector<int64_t> integers(4096);
-    for (int64_t& one : integers) one = static_cast<int64_t>(rng.next()) >> (11 + rng.below(50));
+    std::vector<uint64_t> integers(4096);
+    for (uint64_t& one : integers) {
+      one = static_cast<uint64_t>(static_cast<int64_t>(rng.next()) >> (11 + rng.below(50)));
+    }
     std::vector<double> values(integers.size());
     for (const Kernels* one : available_kernels()) {
       CAPTURE(one->name);
-      one->to_doubles(integers.data(), integers.size(), scale, values.data());
+      one->restore_doubles(integers.data(), integers.size(), {}, scale, values.data());
       for (size_t i = 0; i < values.size(); ++i) {
         CAPTURE(integers[i]);
-        REQUIRE(values[i] == static_cast<double>(integers[i]) / power);
+        REQUIRE(values[i] == static_cast<double>(static_cast<int64_t>(integers[i])) / power);
       }
     }
   }

@@ -17,6 +17,7 @@ constexpr uint8_t kClassesMask = 7;
 constexpr uint8_t kExceptions = 8;
 // Width byte of a class: its base is not where the class before ends.
 constexpr uint8_t kGapFollows = 0x80;
+constexpr size_t kPlanesSizeMax = 3 * kColumnSizeMax / 8;
 constexpr unsigned kWholeWord = 64;  // the width of an only class beyond kClassWidthMax
 
 enum class Nesting : uint8_t { Outer, InExceptions };
@@ -428,62 +429,49 @@ bool take_table(std::string_view& bytes, ClassTable& table, bool& exceptions) {
   return true;
 }
 
-// How many bits the numbers take, by counting classes in the planes.
-size_t payload_bits(const char* planes, size_t plane_size, size_t count, const ClassTable& table) {
-  if (table.count == 1) return count * table.width[0];
-  const unsigned plane_count = plane_count_of(table.count);
-  size_t bits = 0;
-  for (size_t begin = 0; begin < count; begin += 64) {
-    const size_t here = std::min<size_t>(64, count - begin);
-    const uint64_t all = here == 64 ? ~uint64_t{0} : (uint64_t{1} << here) - 1;
-    std::array<uint64_t, 3> plane{};
-    for (unsigned k = 0; k < plane_count; ++k) {
-      std::memcpy(&plane[k], planes + k * plane_size + begin / 8, bytes_of_bits(here));
-    }
-    for (size_t id = 0; id < (size_t{1} << plane_count); ++id) {
-      uint64_t members = all;
-      for (unsigned k = 0; k < plane_count; ++k) {
-        members &= ((id >> k) & 1U) != 0 ? plane[k] : ~plane[k];
-      }
-      // Classes that the table lacks are of width 0 in it.
-      bits += static_cast<size_t>(std::popcount(members)) * table.width[id];
-    }
-  }
-  return bits;
-}
-
 bool take_numbers(std::string_view& bytes, size_t count, uint64_t* out, Nesting nesting);
 
-bool apply_exceptions(std::string_view& bytes, size_t count, std::span<uint64_t> places,
-                      std::span<uint64_t> values, size_t& found) {
-  uint64_t exceptions = 0;
-  if (!core::take_varint(bytes, exceptions) || exceptions == 0 || exceptions > count) return false;
-  found = exceptions;
-  if (!take_numbers(bytes, found, places.data(), Nesting::InExceptions)) return false;
-  if (!take_numbers(bytes, found, values.data(), Nesting::InExceptions)) return false;
-  // Gaps become places.
-  uint64_t next = 0;
-  for (size_t i = 0; i < found; ++i) {
-    if (places[i] >= count - next) return false;
-    next += places[i] + 1;
-    places[i] = next - 1;
-    if (next == count && i + 1 < found) return false;
+// Numbers that are not what their class says.
+struct Misfits {
+  size_t count = 0;
+  std::array<uint64_t, kColumnSizeMax> gaps_before;  // all gaps up to and with its own
+  std::array<uint64_t, kColumnSizeMax> values;
+
+  void put(uint64_t* out) const {
+    for (size_t i = 0; i < count; ++i) out[gaps_before[i] + i] = values[i];
   }
-  return true;
+};
+
+bool take_misfits(std::string_view& bytes, size_t count, Misfits& misfits) {
+  uint64_t found = 0;
+  if (!core::take_varint(bytes, found) || found == 0 || found > count) return false;
+  misfits.count = found;
+  uint64_t* const gaps = misfits.gaps_before.data();
+  if (!take_numbers(bytes, found, gaps, Nesting::InExceptions)) return false;
+  if (!take_numbers(bytes, found, misfits.values.data(), Nesting::InExceptions)) return false;
+  // Gaps that are too large by themselves could wrap when they are summed up.
+  uint64_t any = 0;
+  for (size_t i = 0; i < found; ++i) any |= gaps[i];
+  if (any >= kColumnSizeMax) return false;
+  kernels().restore(gaps, found, {.sums = 1}, reinterpret_cast<int64_t*>(gaps));
+  return gaps[found - 1] + found <= count;
 }
 
-void unpack_all(const char* planes, size_t plane_size, const char* in, size_t count,
-                const ClassTable& table, uint64_t* out) {
+// Gives the bytes that the numbers take.
+size_t unpack_all(const char* planes, size_t plane_size, const char* in, size_t count,
+                  const ClassTable& table, uint64_t* out) {
   if (table.count > 1) {
-    kernels().unpack_classes(planes, plane_size, in, count, table, out);
-  } else if (table.width[0] == 0) {
-    std::fill_n(out, count, table.base[0]);
+    return bytes_of_bits(kernels().unpack_classes(planes, plane_size, in, count, table, out));
+  }
+  if (table.width[0] == 0) {
+    kernels().linear(table.base[0], 0, count, reinterpret_cast<int64_t*>(out));
   } else if (table.width[0] == kWholeWord) {
     std::memcpy(out, in, count * sizeof(uint64_t));
     for (size_t i = 0; i < count; ++i) out[i] += table.base[0];
   } else {
     kernels().unpack(in, count, table.width[0], table.base[0], out);
   }
+  return bytes_of_bits(count * table.width[0]);
 }
 
 bool take_numbers(std::string_view& bytes, size_t count, uint64_t* out, Nesting nesting) {
@@ -491,28 +479,27 @@ bool take_numbers(std::string_view& bytes, size_t count, uint64_t* out, Nesting 
   bool exceptions = false;
   if (!take_table(bytes, table, exceptions)) return false;
   if (exceptions && nesting == Nesting::InExceptions) return false;
-  std::array<uint64_t, kColumnSizeMax> places;
-  std::array<uint64_t, kColumnSizeMax> values;
-  size_t exception_count = 0;
-  if (exceptions && !apply_exceptions(bytes, count, places, values, exception_count)) return false;
+  Misfits misfits;
+  if (exceptions && !take_misfits(bytes, count, misfits)) return false;
 
   const size_t plane_size = bytes_of_bits(count);
   const size_t planes_size = plane_count_of(table.count) * plane_size;
   if (planes_size > bytes.size()) return false;
-  const char* const planes = bytes.data();
-  const size_t size = bytes_of_bits(payload_bits(planes, plane_size, count, table));
-  if (size > bytes.size() - planes_size) return false;
-  const char* const in = planes + planes_size;
-  if (bytes.size() - planes_size - size >= kReadSlack) {
-    unpack_all(planes, plane_size, in, count, table, out);
+  const uint8_t widest = *std::max_element(table.width.begin(), table.width.end());
+  const size_t size_max = planes_size + bytes_of_bits(count * widest);
+  size_t size = planes_size;
+  if (bytes.size() >= size_max + kReadSlack) {
+    size += unpack_all(bytes.data(), plane_size, bytes.data() + planes_size, count, table, out);
   } else {  // the end of the buffer: groups are loaded as whole words
-    std::array<char, kColumnSizeMax * sizeof(uint64_t) + kReadSlack> padded;
-    std::memcpy(padded.data(), in, size);
-    std::memset(padded.data() + size, 0, kReadSlack);
-    unpack_all(planes, plane_size, padded.data(), count, table, out);
+    std::array<char, kPlanesSizeMax + kColumnSizeMax * sizeof(uint64_t) + kReadSlack> padded;
+    const size_t copied = std::min(bytes.size(), size_max);
+    std::memcpy(padded.data(), bytes.data(), copied);
+    std::memset(padded.data() + copied, 0, kReadSlack);
+    size += unpack_all(padded.data(), plane_size, padded.data() + planes_size, count, table, out);
   }
-  bytes.remove_prefix(planes_size + size);
-  for (size_t i = 0; i < exception_count; ++i) out[places[i]] = values[i];
+  if (size > bytes.size()) return false;
+  bytes.remove_prefix(size);
+  misfits.put(out);
   return true;
 }
 
