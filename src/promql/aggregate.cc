@@ -1,6 +1,7 @@
 // Aggregations that fold many series into one per group: the series stream through,
 // only the groups' columns are held.
 
+#include "encoding/kernels.h"
 #include "promql/functions/table.h"
 #include "promql/grouping.h"
 #include "promql/histogram_math.h"
@@ -58,27 +59,11 @@ double lost_in_sum(double a, double b, double total) {
   return (large - total) + small;
 }
 
-// All cells are floats, as they mostly are: a loop that becomes vectors.
-void add_full_sums(std::span<double> sums, std::span<double> compensations,
-                   std::span<const double> values) {
-  constexpr double kInfinity = std::numeric_limits<double>::infinity();
-  double* const a = sums.data();
-  double* const b = compensations.data();
-  const double* const added = values.data();
-#pragma GCC ivdep
-  for (size_t i = 0; i < values.size(); ++i) {
-    const double total = a[i] + added[i];
-    const double compensation = b[i] + lost_in_sum(a[i], added[i], total);
-    b[i] = std::fabs(total) == kInfinity ? 0 : compensation;
-    a[i] = total;
-  }
-}
-
 void add_sums(Group& group, const Column& column) {
   const size_t count = column.size();
   if (std::memchr(column.cells.data(), static_cast<int>(Cell::Absent), count) == nullptr &&
       column.histograms.empty()) {
-    add_full_sums(group.a, group.b, column.values);
+    encoding::kernels().add_with_lost(column.values.data(), count, group.a.data(), group.b.data());
     std::fill(group.cells.begin(), group.cells.end(), Cell::Float);
     return;
   }

@@ -1,5 +1,6 @@
 #include "promql/functions/rate.h"
 
+#include "encoding/kernels.h"
 #include "promql/functions/window.h"
 #include "promql/histogram_math.h"
 
@@ -111,28 +112,29 @@ std::vector<size_t> falls_of(const RangeSeries& series) {
   return falls;
 }
 
-// Whether the way to zero could be shorter than the way to the window's start. Dividing is
-// dear, so that this is a product with some room.
-bool may_reach_zero(const WindowIndex::Stretch& stretch, double first, double increase) {
-  return increase > 0 && first >= 0 &&
-         first * stretch.sampled_s <= 1.001 * (stretch.to_start_s * increase);
-}
-
 // The same for a series without resets and with two samples in every window.
-void extrapolate_rising(std::span<const double> values, const WindowIndex& index, double unit_s,
-                        bool counter, Column& out) {
-  const std::span<const WindowIndex::Ends> ends = index.ends();
-  const std::span<const WindowIndex::Stretch> stretches = index.stretches();
-  for (size_t i = 0; i < ends.size(); ++i) {
-    const double first = values[ends[i].begin];
-    const double increase = values[ends[i].end - 1] - first;
-    const WindowIndex::Stretch& stretch = stretches[i];
-    out.values[i] = increase * stretch.factor;
-    if (counter && may_reach_zero(stretch, first, increase)) [[unlikely]] {
+void extrapolate_rising(std::span<const double> values, const WindowIndex::Stretches& stretches,
+                        double unit_s, bool counter, Column& out) {
+  const size_t count = out.size();
+  const bool may_reach =
+      encoding::kernels().window_increases(values.data(),
+                                           {.count = count,
+                                            .first = stretches.first.data(),
+                                            .last = stretches.last.data(),
+                                            .factor = stretches.factor.data(),
+                                            .sampled_s = stretches.sampled_s.data(),
+                                            .to_start_s = stretches.to_start_s.data()},
+                                           out.values.data());
+  std::fill(out.cells.begin(), out.cells.end(), Cell::Float);
+  if (!counter || !may_reach) return;
+  for (size_t i = 0; i < count; ++i) {
+    const double first = values[stretches.first[i]];
+    const double increase = values[stretches.last[i]] - first;
+    const WindowIndex::Stretch stretch = stretches.at(i);
+    if (encoding::may_reach_zero(first, increase, stretch.sampled_s, stretch.to_start_s)) {
       out.values[i] = increase * counter_factor(stretch, first, increase, unit_s);
     }
   }
-  std::fill(out.cells.begin(), out.cells.end(), Cell::Float);
 }
 
 void extrapolate_floats(const RangeCall& call, const RangeSeries& series, Column& out,
@@ -140,25 +142,27 @@ void extrapolate_floats(const RangeCall& call, const RangeSeries& series, Column
   const std::span<const double> values = series.values;
   const Steps& steps = call.context.steps;
   WindowIndex& index = *call.index;
-  std::vector<WindowIndex::Stretch>& stretches = index.stretches();
+  WindowIndex::Stretches& stretches = index.stretches();
   const double unit_s = kind.per_second ? static_cast<double>(call.range_ms) / 1000 : 1;
   if (index.update(call, series.timestamps)) {
     stretches.resize(steps.count);
-    index.set_complete(true);
+    stretches.complete = true;
     for (size_t i = 0; i < steps.count; ++i) {
-      const auto [begin, end] = index.ends()[i];
-      if (end - begin < 2) {
-        index.set_complete(false);
+      const WindowIndex::Ends ends = index.ends()[i];
+      if (ends.end - ends.begin < 2) {
+        stretches.complete = false;
         continue;
       }
       const int64_t right = call.shift.of(steps.at(i));
-      stretches[i] = stretch_of(right - call.range_ms, right, series.timestamps[begin],
-                                series.timestamps[end - 1], end - begin);
-      stretches[i].factor /= unit_s;
+      WindowIndex::Stretch stretch =
+          stretch_of(right - call.range_ms, right, series.timestamps[ends.begin],
+                     series.timestamps[ends.end - 1], ends.end - ends.begin);
+      stretch.factor /= unit_s;
+      stretches.set(i, ends, stretch);
     }
   }
-  if (index.is_complete() && (series.never_falls || !kind.counter)) {
-    return extrapolate_rising(values, index, unit_s, kind.counter, out);
+  if (stretches.complete && (series.never_falls || !kind.counter)) {
+    return extrapolate_rising(values, stretches, unit_s, kind.counter, out);
   }
   std::vector<size_t> falls;
   if (kind.counter) falls = falls_of(series);
@@ -172,9 +176,10 @@ void extrapolate_floats(const RangeCall& call, const RangeSeries& series, Column
     for (size_t at = fall; at < falls.size() && falls[at] < end; ++at) {
       increase += values[falls[at] - 1];
     }
-    const WindowIndex::Stretch& stretch = stretches[i];
+    const WindowIndex::Stretch stretch = stretches.at(i);
     double factor = stretch.factor;
-    if (kind.counter && may_reach_zero(stretch, first, increase)) {
+    if (kind.counter &&
+        encoding::may_reach_zero(first, increase, stretch.sampled_s, stretch.to_start_s)) {
       factor = counter_factor(stretch, first, increase, unit_s);
     }
     out.set(i, increase * factor);

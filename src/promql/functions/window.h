@@ -32,21 +32,30 @@ class WindowIndex {
     double to_end_s = 0;
     double factor = 0;
   };
+  // The same of all windows; only of those with two samples.
+  struct Stretches {
+    std::vector<uint32_t> first;
+    std::vector<uint32_t> last;
+    std::vector<double> sampled_s;
+    std::vector<double> to_start_s;
+    std::vector<double> to_end_s;
+    std::vector<double> factor;
+    bool complete = false;  // all windows have two samples
+
+    void resize(size_t count);
+    void set(size_t i, Ends ends, const Stretch& stretch);
+    Stretch at(size_t i) const { return {sampled_s[i], to_start_s[i], to_end_s[i], factor[i]}; }
+  };
 
   // Gives whether the times are others than before.
   bool update(const RangeCall& call, std::span<const int64_t> times);
   std::span<const Ends> ends() const { return ends_; }  // of every step
-  std::vector<Stretch>& stretches() { return stretches_; }
-  std::span<const Stretch> stretches() const { return stretches_; }
-  // Whether there are stretches of all windows.
-  bool is_complete() const { return is_complete_; }
-  void set_complete(bool is_complete) { is_complete_ = is_complete; }
+  Stretches& stretches() { return stretches_; }
 
  private:
   std::vector<int64_t> times_;
   std::vector<Ends> ends_;
-  std::vector<Stretch> stretches_;
-  bool is_complete_ = false;
+  Stretches stretches_;
 };
 
 // A function call on a range vector, with its scalar parameters at every step.
