@@ -6,9 +6,11 @@
 #include "core/varint.h"
 #include "encoding/chunk.h"
 #include "encoding/float_column.h"
+#include "encoding/kernels.h"
 #include "tsdb/head.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 
 namespace tsdb {
@@ -154,51 +156,53 @@ bool take_chunk(std::string_view& bytes, int64_t before_ms, ChunkHeader& chunk) 
   return core::take_string(bytes, chunk.payload);
 }
 
-// The times of the chunk; moves the payload to its values.
-bool read_times(ChunkHeader& chunk, const RegionContext& context, std::vector<int64_t>& times_ms) {
-  const size_t begin = times_ms.size();
-  times_ms.resize(begin + chunk.count);
-  const std::span<int64_t> out = std::span(times_ms).subspan(begin);
-  bool good = true;
+// The times of the chunk; moves the payload to its values. Precondition: room for all of them.
+bool read_times(ChunkHeader& chunk, const RegionContext& context, std::span<int64_t> out) {
   if (chunk.times == Times::Regular) {
     const uint64_t span = distance(chunk.first_ms, chunk.last_ms);
     const uint64_t step = chunk.count == 1 ? 0 : span / (chunk.count - 1);
-    good = step * (chunk.count - 1) == span;
-    for (size_t i = 0; i < out.size(); ++i) {
-      out[i] = static_cast<int64_t>(static_cast<uint64_t>(chunk.first_ms) + i * step);
-    }
+    if (step * (chunk.count - 1) != span) return false;
+    encoding::kernels().linear(static_cast<uint64_t>(chunk.first_ms), step, out.size(), out.data());
   } else if (chunk.times == Times::Shared) {
-    good = context.columns != nullptr && context.columns->read(chunk.column, chunk.first_ms, out);
+    if (context.columns == nullptr) return false;
+    if (!context.columns->read(chunk.column, chunk.first_ms, out)) return false;
   } else {
-    good = take_time_column(chunk.payload, chunk.first_ms, out);
+    if (!take_time_column(chunk.payload, chunk.first_ms, out)) return false;
   }
-  for (size_t i = 1; i < out.size(); ++i) good = good && out[i - 1] < out[i];
-  good = good && out.front() == chunk.first_ms && out.back() == chunk.last_ms;
-  if (!good) times_ms.resize(begin);
-  return good;
+  return encoding::kernels().is_rising(out.data(), out.size()) && out.front() == chunk.first_ms &&
+         out.back() == chunk.last_ms;
+}
+
+Result<void> append_floats(const ChunkHeader& chunk, std::span<const int64_t> times_ms,
+                           TimeRange range, storage::SeriesBatch& batch) {
+  if (chunk.first_ms >= range.start_ms && chunk.last_ms < range.end_ms) {
+    TRY(encoding::decode_value_chunk(chunk.payload, chunk.count, batch.values));
+    batch.timestamps_ms.insert(batch.timestamps_ms.end(), times_ms.begin(), times_ms.end());
+    return {};
+  }
+  const auto first = std::lower_bound(times_ms.begin(), times_ms.end(), range.start_ms);
+  const auto last = std::lower_bound(first, times_ms.end(), range.end_ms);
+  if (first == last) return {};
+  const auto from = static_cast<size_t>(first - times_ms.begin());
+  const auto to = static_cast<size_t>(last - times_ms.begin());
+  std::array<double, encoding::kChunkSamplesMax> values;
+  TRY(encoding::decode_value_chunk(chunk.payload, std::span(values).first(chunk.count), from));
+  batch.timestamps_ms.insert(batch.timestamps_ms.end(), first, last);
+  batch.values.insert(batch.values.end(), values.data() + from, values.data() + to);
+  return {};
 }
 
 Result<void> append_chunk(ChunkHeader& chunk, const RegionContext& context, TimeRange range,
                           storage::SeriesBatch& batch) {
-  const bool clip = chunk.first_ms < range.start_ms || chunk.last_ms >= range.end_ms;
-  const auto bad_times = [&] {
+  std::array<int64_t, encoding::kChunkSamplesMax> room;
+  const std::span<int64_t> times_ms = std::span(room).first(chunk.count);
+  if (!read_times(chunk, context, times_ms)) {
     return core::fail(ErrorCode::Corruption, "bad timestamps of {} samples from {} to {}",
                       chunk.count, chunk.first_ms, chunk.last_ms);
-  };
-  if ((chunk.flags & kHistograms) == 0) {
-    const size_t before = batch.timestamps_ms.size();
-    if (!read_times(chunk, context, batch.timestamps_ms)) return bad_times();
-    if (Result<void> read = encoding::decode_value_chunk(chunk.payload, chunk.count, batch.values);
-        !read) {
-      batch.timestamps_ms.resize(before);
-      return read;
-    }
-    if (clip) clip_samples(batch.timestamps_ms, batch.values, before, range);
-    return {};
   }
-  std::vector<int64_t> times_ms;
+  if ((chunk.flags & kHistograms) == 0) return append_floats(chunk, times_ms, range, batch);
+  const bool clip = chunk.first_ms < range.start_ms || chunk.last_ms >= range.end_ms;
   const auto before = static_cast<ptrdiff_t>(batch.histograms.size());
-  if (!read_times(chunk, context, times_ms)) return bad_times();
   TRY(encoding::decode_histogram_value_chunk(chunk.payload, times_ms, batch.histograms));
   if (!clip) return {};
   batch.histograms.erase(

@@ -87,6 +87,15 @@ class RegionReader {
   std::vector<std::string_view> regions_;
 };
 
+// Whether a series has chunks and open floats only, which append_samples() gives in rising time.
+bool is_in_order(const HeadCapture& capture, size_t i) {
+  const HeadCapture::Ends begin = capture.begin_of(i);
+  const HeadCapture::Ends& end = capture.ends[i];
+  return begin.late == end.late && begin.patches == end.patches &&
+         begin.histogram_chunks == end.histogram_chunks && begin.histograms == end.histograms &&
+         begin.histogram_patches == end.histogram_patches;
+}
+
 // Confined to one thread, as its interface says.
 class MergedSet final : public storage::SeriesSet {
  public:
@@ -336,7 +345,9 @@ Result<bool> MergedSet::next(SeriesBatch& batch) {
         order.end_source();
         ++in_head;
       }
-      order.finish();
+      const bool is_rising =
+          slice_regions_[i].empty() && is_in_head && is_in_order(capture_, captured);
+      if (!is_rising) order.finish();
       if (batch.timestamps_ms.size() == samples_before &&
           batch.histograms.size() == histograms_before) {
         continue;

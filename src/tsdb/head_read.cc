@@ -34,6 +34,7 @@ void prefetch_bytes(const void* begin, size_t size) {
   for (size_t at = 0; at < size; at += kCacheLine) {
     __builtin_prefetch(static_cast<const char*>(begin) + at);
   }
+  __builtin_prefetch(static_cast<const char*>(begin) + size - 1);
 }
 
 // Brings the chunks that collect() finds into the caches, those of all series at once: series
@@ -247,7 +248,7 @@ void Head::prefetch(std::span<const SeriesRef> refs, TimeRange range, CaptureHow
     if (series == nullptr) continue;
     if (!series->pair_ids().empty()) __builtin_prefetch(series->pair_ids().data());
     if (how.newest_only && series->last_time_ms < range.end_ms) continue;
-    series->open.prefetch();
+    series->open.prefetch_all();
     if (series->chunks == nullptr) continue;
     __builtin_prefetch(series->chunks);
     chains[count++] = series->chunks;
