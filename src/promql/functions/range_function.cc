@@ -26,7 +26,7 @@ class RangeFunctionOperator final : public VectorOperator {
     if (!more) return false;
     column.reset(context_.steps.count);
     call_.call.function->range(call_, series_, column);
-    if (wants_counter_ && !series_.values.empty()) check_name(column);
+    if (wants_counter_ && !name_is_known_ && !series_.values.empty()) check_name(column);
     column.group = series_.group;
     if (series_.group != nullptr) return true;
     column.labels = std::move(series_.labels);
@@ -36,9 +36,10 @@ class RangeFunctionOperator final : public VectorOperator {
   }
 
  private:
-  void check_name(const Column& column) const {
+  void check_name(const Column& column) {
     const std::string_view name = series_.labels.metric_name();
     if (name.empty() || !column.any()) return;
+    name_is_known_ = series_.group != nullptr;
     for (const std::string_view suffix : kCounterSuffixes) {
       if (name.ends_with(suffix)) return;
     }
@@ -53,6 +54,7 @@ class RangeFunctionOperator final : public VectorOperator {
   RangeCall call_;
   RangeSeries series_;
   bool wants_counter_;
+  bool name_is_known_ = false;  // what is folded into groups has one name, which was checked
 };
 
 }  // namespace
