@@ -29,8 +29,9 @@ size_t decoded_size_limit(size_t body_size, const Limits& limits) {
 
 tl::unexpected<core::Error> too_large(size_t body_size, const Limits& limits) {
   if (decoded_size_limit(body_size, limits) == limits.decoded_size_max) {
-    return core::fail(ErrorCode::TooLarge, "the body is larger than {} bytes when decompressed",
-                      limits.decoded_size_max);
+    return core::fail(ErrorCode::TooLarge,
+                      "the body is larger than {} bytes when decompressed ({})",
+                      limits.decoded_size_max, limit_key(&Limits::decoded_size_max));
   }
   return core::fail(ErrorCode::TooLarge,
                     "the body of {} bytes decompresses to more than {} times its size", body_size,
@@ -167,8 +168,8 @@ Result<void> decompress(ContentEncoding encoding, std::string_view body, const L
                         std::string& out) {
   out.clear();
   if (body.size() > limits.body_size_max) {
-    return core::fail(ErrorCode::TooLarge, "a body of {} bytes, the limit is {}", body.size(),
-                      limits.body_size_max);
+    return core::fail(ErrorCode::TooLarge, "a body of {} bytes, the limit is {} ({})", body.size(),
+                      limits.body_size_max, limit_key(&Limits::body_size_max));
   }
   switch (encoding) {
     case ContentEncoding::Identity:

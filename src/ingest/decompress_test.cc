@@ -130,7 +130,9 @@ TEST_CASE("output over the size limit and beyond the ratio is refused with the l
         decompress(one.encoding, one.compress(mixed_text(100'001)), limits, out);
     REQUIRE(!large);
     CHECK(large.error().code == core::ErrorCode::TooLarge);
-    CHECK(large.error().message == "the body is larger than 100000 bytes when decompressed");
+    CHECK(large.error().message ==
+          "the body is larger than 100000 bytes when decompressed "
+          "(limits.max_decompressed_body_size)");
     const core::Result<void> bomb =
         decompress(one.encoding, one.compress(std::string(50'000, 'x')), limits, out);
     REQUIRE(!bomb);
@@ -158,7 +160,8 @@ TEST_CASE("a compressed body over its limit is refused with both sizes") {
   const core::Result<void> result =
       decompress(ContentEncoding::Identity, "12345678901", limits, out);
   REQUIRE(!result);
-  CHECK(result.error().message == "a body of 11 bytes, the limit is 10");
+  CHECK(result.error().message ==
+        "a body of 11 bytes, the limit is 10 (limits.max_request_body_size)");
 }
 
 TEST_CASE("encodings are known by their names in any case, others list the accepted ones") {

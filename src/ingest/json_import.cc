@@ -107,8 +107,8 @@ class Decoder {
 
   Result<void> one_point(const Json& point, std::string place) {
     if (++point_count_ > limits_.samples_max) {
-      return core::fail(ErrorCode::TooLarge, "{}: more than {} points in one request", place,
-                        limits_.samples_max);
+      return core::fail(ErrorCode::TooLarge, "{}: more than {} points in one request ({})", place,
+                        limits_.samples_max, limit_key(&Limits::samples_max));
     }
     if (const std::optional<Refusal> refusal = add(point)) {
       refused_.refuse(refusal->reason, 1, fmt::format("{}: {}", place, refusal->message));

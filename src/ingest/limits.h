@@ -6,8 +6,15 @@
 
 #include "tenant/limits.h"
 
+#include <string>
+
 namespace ingest {
 
 using tenant::Limits;
+
+// What an error names beside the value: "limits." and the key.
+inline std::string limit_key(size_t Limits::* field) {
+  return std::string("limits.").append(tenant::limit_name(field));
+}
 
 }  // namespace ingest

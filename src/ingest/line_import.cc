@@ -38,8 +38,8 @@ class Decoder {
       const size_t begin = one.find_first_not_of(kBlanks);
       if (begin == one.npos || one[begin] == '#') continue;
       if (++point_count_ > limits_.samples_max) {
-        return core::fail(ErrorCode::TooLarge, "line {}: more than {} points in one request", line_,
-                          limits_.samples_max);
+        return core::fail(ErrorCode::TooLarge, "line {}: more than {} points in one request ({})",
+                          line_, limits_.samples_max, limit_key(&Limits::samples_max));
       }
       line(one);
     }

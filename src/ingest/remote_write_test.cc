@@ -209,7 +209,8 @@ TEST_CASE("a histogram with too many buckets gets half the resolution, until the
   limits.histogram_buckets_max = 1;
   CHECK(decoded_histogram(integer_histogram(), limits) ==
         "refused limit_exceeded 1\n"
-        "  h: histogram @77: 4 buckets, the limit is 1, and its resolution cannot be lowered to "
+        "  h: histogram @77: 4 buckets, the limit is 1 (limits.max_native_histogram_buckets), and "
+        "its resolution cannot be lowered to "
         "it\n");
   WireWriter custom;
   custom.varint(1, 10).float64(3, 9).sint(4, -53);
@@ -224,7 +225,7 @@ TEST_CASE("too many samples refuse the whole request") {
   limits.samples_max = 2;
   const WireWriter series = series_message({{"__name__", "up"}}).bytes(2, sample_message(1, 5));
   CHECK(decoded(WireWriter().bytes(1, series).bytes(1, series).bytes(1, series).str(), limits) ==
-        "error: more than 2 samples in one request\n");
+        "error: more than 2 samples in one request (limits.max_samples_per_request)\n");
 }
 
 TEST_CASE("an error names the field and the byte, and leaves the batch as it was") {

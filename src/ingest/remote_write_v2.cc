@@ -249,7 +249,8 @@ class Decoder : RequestDecoder {
     }
     if (ref_count_ / 2 > limits_.labels_max) {
       return {RefusalReason::LimitExceeded,
-              fmt::format("{} labels, the limit is {}", ref_count_ / 2, limits_.labels_max)};
+              fmt::format("{} labels, the limit is {} ({})", ref_count_ / 2, limits_.labels_max,
+                          limit_key(&Limits::labels_max))};
     }
     size = 0;
     for (size_t i = 0; i < refs_.size(); i += 2) {
@@ -263,8 +264,8 @@ class Decoder : RequestDecoder {
       const Symbol& value = symbols_[refs_[i + 1]];
       if (name.text_size > limits_.label_name_size_max) {
         return {RefusalReason::LimitExceeded,
-                fmt::format("label name of {} bytes, the limit is {}", name.text_size,
-                            limits_.label_name_size_max)};
+                fmt::format("label name of {} bytes, the limit is {} ({})", name.text_size,
+                            limits_.label_name_size_max, limit_key(&Limits::label_name_size_max))};
       }
       if (value.text_size > limits_.metric_name_size_max ||
           value.text_size > limits_.label_value_size_max) {
@@ -281,12 +282,13 @@ class Decoder : RequestDecoder {
   std::string too_long(const Symbol& name, const Symbol& value) const {
     if (name.text() == model::kMetricName) {
       if (value.text_size <= limits_.metric_name_size_max) return "";
-      return fmt::format("metric name of {} bytes, the limit is {}", value.text_size,
-                         limits_.metric_name_size_max);
+      return fmt::format("metric name of {} bytes, the limit is {} ({})", value.text_size,
+                         limits_.metric_name_size_max, limit_key(&Limits::metric_name_size_max));
     }
     if (value.text_size <= limits_.label_value_size_max) return "";
-    return fmt::format("value of label {} has {} bytes, the limit is {}", name.text(),
-                       value.text_size, limits_.label_value_size_max);
+    return fmt::format("value of label {} has {} bytes, the limit is {} ({})", name.text(),
+                       value.text_size, limits_.label_value_size_max,
+                       limit_key(&Limits::label_value_size_max));
   }
 
   char* put(char* to, const Symbol& symbol) const {
@@ -361,8 +363,8 @@ class Decoder : RequestDecoder {
     expanded_size_ += size;
     if (expanded_size_ <= limits_.decoded_size_max) return true;
     error_ = core::fail(ErrorCode::TooLarge,
-                        "the labels of the series take more than {} bytes in one request",
-                        limits_.decoded_size_max);
+                        "the labels of the series take more than {} bytes in one request ({})",
+                        limits_.decoded_size_max, limit_key(&Limits::decoded_size_max));
     return false;
   }
 

@@ -130,30 +130,35 @@ TEST_CASE("limits refuse a series by name, or the request") {
     return up().bytes(5, series(refs).bytes(2, kSample)).str();
   };
   CHECK(decoded(one({1, 2, 3, 4}), limits) ==
-        "refused limit_exceeded 1\n  up: 2 labels, the limit is 1\n");
+        "refused limit_exceeded 1\n  up: 2 labels, the limit is 1 "
+        "(limits.max_label_names_per_series)\n");
   limits = {};
   limits.metric_name_size_max = 1;
   CHECK(decoded(one({1, 2, 3, 4}), limits) ==
-        "refused limit_exceeded 1\n  up: metric name of 2 bytes, the limit is 1\n");
+        "refused limit_exceeded 1\n  up: metric name of 2 bytes, the limit is 1 "
+        "(limits.max_metric_name_length)\n");
   limits = {};
   limits.label_name_size_max = 2;
   CHECK(decoded(one({3, 4}), limits) ==
-        "refused limit_exceeded 1\n  : label name of 3 bytes, the limit is 2\n");
+        "refused limit_exceeded 1\n  : label name of 3 bytes, the limit is 2 "
+        "(limits.max_label_name_length)\n");
   limits = {};
   limits.label_value_size_max = 1;
   CHECK(decoded(one({1, 2, 3, 2}), limits) ==
-        "refused limit_exceeded 1\n  up: value of label job has 2 bytes, the limit is 1\n");
+        "refused limit_exceeded 1\n  up: value of label job has 2 bytes, the limit is 1 "
+        "(limits.max_label_value_length)\n");
   limits = {};
   limits.symbols_max = 4;
   CHECK(decoded(one({1, 2}), limits) == "error: more than 4 symbols in one request\n");
   limits = {};
   limits.decoded_size_max = 20;
   CHECK(decoded(one({1, 2, 3, 4}), limits) ==
-        "error: the labels of the series take more than 20 bytes in one request\n");
+        "error: the labels of the series take more than 20 bytes in one request "
+        "(limits.max_decompressed_body_size)\n");
   limits = {};
   limits.samples_max = 1;
   CHECK(decoded(up().bytes(5, series({1, 2}).bytes(2, kSample).bytes(2, kSample)).str(), limits) ==
-        "error: more than 1 samples in one request\n");
+        "error: more than 1 samples in one request (limits.max_samples_per_request)\n");
 }
 
 TEST_CASE("metadata is told once per metric, and a histogram's by its own name") {

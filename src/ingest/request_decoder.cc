@@ -65,8 +65,9 @@ bool RequestDecoder::histogram(std::string_view bytes, int64_t& start_ms) {
     if (reduce_buckets(decoded.histogram, limits_.histogram_buckets_max)) {
       count_reduced();
     } else {
-      wrong = fmt::format("{} buckets, the limit is {}, and its resolution cannot be lowered to it",
-                          buckets, limits_.histogram_buckets_max);
+      wrong = fmt::format(
+          "{} buckets, the limit is {} ({}), and its resolution cannot be lowered to it", buckets,
+          limits_.histogram_buckets_max, limit_key(&Limits::histogram_buckets_max));
       reason = RefusalReason::LimitExceeded;
     }
   }
@@ -113,8 +114,8 @@ bool RequestDecoder::add_metadata(model::Metadata metadata) {
 }
 
 bool RequestDecoder::too_many() {
-  error_ =
-      core::fail(ErrorCode::TooLarge, "more than {} samples in one request", limits_.samples_max);
+  error_ = core::fail(ErrorCode::TooLarge, "more than {} samples in one request ({})",
+                      limits_.samples_max, limit_key(&Limits::samples_max));
   return false;
 }
 
