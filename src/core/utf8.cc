@@ -1,5 +1,7 @@
 #include "core/utf8.h"
 
+#include "core/bytes.h"
+
 namespace core {
 
 size_t utf8_sequence_length(std::string_view text) {
@@ -24,6 +26,11 @@ size_t utf8_sequence_length(std::string_view text) {
 }
 
 bool is_utf8(std::string_view text) {
+  // Nearly all of it is ASCII.
+  constexpr uint64_t kNotAscii = 0x8080'8080'8080'8080;
+  while (text.size() >= sizeof(uint64_t) && (load_le<uint64_t>(text) & kNotAscii) == 0) {
+    text.remove_prefix(sizeof(uint64_t));
+  }
   while (!text.empty()) {
     const size_t length = utf8_sequence_length(text);
     if (length == 0) return false;

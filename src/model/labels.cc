@@ -289,6 +289,7 @@ Labels LabelsBuilder::build() const {
 }
 
 core::Result<Labels> canonical(LabelsView outside) {
+  if (is_canonical(outside)) return Labels::from_canonical(outside.bytes());
   std::vector<std::pair<std::string, std::string>> pairs;
   std::string_view rest = outside.bytes();
   while (!rest.empty()) {
