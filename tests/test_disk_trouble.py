@@ -116,11 +116,11 @@ def test_a_log_of_a_later_version_is_refused_by_name(petrel, tmp_path):
     server.stop()
     segment = segment_with_records(folder)
     content = bytearray(segment.read_bytes())
-    content[7] = 2
+    content[7] = 3
     segment.write_bytes(content)
     server.start(wait=False)
     assert server.process.wait(20) > 0
-    assert segment.name in server.log() and "log version 2, this program reads version 1" in server.log()
+    assert segment.name in server.log() and "log version 3, this program reads versions 1 to 2" in server.log()
 
 
 def test_a_sector_that_cannot_be_read_is_missing_until_it_can_or_is_given_up(petrel, disk, tmp_path):

@@ -23,6 +23,14 @@ namespace storage {
 // Place of a record in the log: 0 is the first; rises by at least 1 per record.
 using LogPosition = uint64_t;
 
+// What a log may remember of a series from one record to the next. The writer keeps it, zeroed
+// at first, for as long as it uses the id, and does not look into it.
+struct LoggedValue {
+  double value = 0;
+  uint32_t run = 0;
+  uint32_t record = 0;  // of the run
+};
+
 // One series of a record.
 struct LogSeries {
   // The series table's id at the time of writing. Stable for as long as the series is
@@ -36,6 +44,8 @@ struct LogSeries {
   uint32_t samples_end = 0;  // the series' samples are [end of the one before, this)
   uint32_t histograms_end = 0;
   uint32_t exemplars_end = 0;
+  // Null: the log writes the values so that they need no others. Not set on replay.
+  LoggedValue* logged_value = nullptr;
 };
 
 // What one append carries: already judged, so that nothing is refused after it.
@@ -56,7 +66,8 @@ struct LogBatch {
 struct LogDamage {
   LogPosition first = 0;  // records [first, end) are missing; none when both are equal
   LogPosition end = 0;
-  bool end_is_known = true;  // false: more may be missing than that
+  std::optional<uint64_t> count = {};  // how many of these, if not all
+  bool end_is_known = true;            // false: more may be missing than that
   // An i/o error hides them, and a later start may find them: they are not lost.
   bool is_unread = false;
   std::string file;
@@ -66,7 +77,7 @@ struct LogDamage {
   std::optional<int64_t> accepted_after_ms = {};
   std::optional<int64_t> accepted_before_ms = {};
 
-  uint64_t lost() const { return end - first; }
+  uint64_t lost() const { return count.value_or(end - first); }
 };
 
 // Thread-safe.

@@ -19,7 +19,7 @@ namespace {
 
 // A disk that hangs must not hold those who share its sync for ever.
 constexpr std::chrono::seconds kWaitMax(30);
-// Threads keep their encoding buffer up to this size.
+// The encoding buffer is kept up to this size.
 constexpr size_t kScratchBytesMax = 4 << 20;
 
 }  // namespace
@@ -81,25 +81,51 @@ Result<void> EmbeddedLog::refusal() const {
   return {};
 }
 
-Result<LogPosition> EmbeddedLog::append(const LogBatch& batch) {
-  thread_local std::string payload;
-  payload.clear();
-  if (payload.capacity() > kScratchBytesMax) payload.shrink_to_fit();
-  payload.push_back(static_cast<char>(RecordKind::Batch));
-  append_batch_payload(payload, batch);
+// A run ends with its segment: where that is full, as far as can be told now, both begin anew.
+EmbeddedLog::Placement EmbeddedLog::place_in_run(const LogBatch& batch) {
+  const bool is_full = end_offset_max_ + guess_run_bytes(batch) > newest_bytes_;
+  const int64_t age_ms = batch.accepted_at_ms - run_accepted_at_ms_;
+  const bool is_over = age_ms < 0 || age_ms >= options_.run_ms_max;
+  if (is_run_open_ && !is_full && !is_over) return Placement::Bound;
+  is_run_open_ = true;
+  run_first_ = high_;
+  run_accepted_at_ms_ = batch.accepted_at_ms;
+  ++run_;
+  if (!is_full) return Placement::Any;
+  end_offset_max_ = kSegmentHeaderBytes;
+  newest_bytes_ = options_.segment_bytes;
+  return Placement::NewSegment;
+}
+
+// Appends what follows the header. Of a batch whose values the writer keeps, what changed of
+// them; another one ends the run, so that it may be the first of a segment.
+Result<EmbeddedLog::Placement> EmbeddedLog::encode(const LogBatch& batch, std::string& payload) {
+  Placement placement = Placement::Any;
+  if (options_.run_ms_max > 0 && fits_run(batch)) {
+    placement = place_in_run(batch);
+    payload.push_back(static_cast<char>(RecordKind::Run));
+    append_run_payload(payload, batch, high_ - run_first_, run_);
+  } else {
+    is_run_open_ = false;
+    payload.push_back(static_cast<char>(RecordKind::Batch));
+    append_batch_payload(payload, batch);
+  }
   if (payload.size() > kPayloadBytesMax) {
+    is_run_open_ = false;  // the kept values are those of a record that the log does not have
     return core::fail(ErrorCode::TooLarge, "a batch of {} bytes, the log takes {} at most",
                       payload.size(), kPayloadBytesMax);
   }
-  // The payload's checksum is the costly part: outside the lock.
-  const std::array<char, kRecordHeaderBytes> header = begin_record_header(payload);
+  end_offset_max_ += kMarkBytesMax + kRecordHeaderBytes + payload.size();
+  return placement;
+}
 
+Result<LogPosition> EmbeddedLog::append(const LogBatch& batch) {
   std::unique_lock lock(mutex_);
   const auto deadline = std::chrono::steady_clock::now() + kWaitMax;
   while (true) {
     TRY(refusal());
-    const bool full =
-        pending_.size() > 0 && pending_.bytes.size() + payload.size() > options_.pending_bytes_max;
+    const bool full = pending_.size() > 0 &&
+                      pending_.bytes.size() + guess_run_bytes(batch) > options_.pending_bytes_max;
     if (!full && !stalled_) break;
     if (committing_) {
       TRY(wait_for_others(lock, deadline));
@@ -107,9 +133,14 @@ Result<LogPosition> EmbeddedLog::append(const LogBatch& batch) {
       TRY(commit(lock));
     }
   }
+  // With the lock: what a record says depends on the one before it.
+  scratch_.clear();
+  if (scratch_.capacity() > kScratchBytesMax) scratch_.shrink_to_fit();
+  const Placement placement = TRY(encode(batch, scratch_));
+  const std::array<char, kRecordHeaderBytes> header = begin_record_header(scratch_);
   const LogPosition position = high_++;
   if (pending_.size() == 0) pending_.first = position;
-  pending_.add({header.data(), header.size()}, payload);
+  pending_.add({header.data(), header.size()}, scratch_, placement);
   return position;
 }
 

@@ -44,7 +44,10 @@ struct EmbeddedLogOptions {
   uint64_t pending_bytes_max = 16 << 20;  // of appended, unwritten records
   uint32_t spare_segments_max = 2;        // kept for reuse instead of being deleted
   uint64_t reserve_bytes = 0;             // of the disk: no segment is made of them
-  bool skip_checksums_for_test = false;   // proves that the crash tests need them
+  // Of the times at which records of one run were accepted: as much at most is lost with one of
+  // them. 0: every record stands alone, and takes twice the space.
+  int64_t run_ms_max = 5 * 60 * 1000;
+  bool skip_checksums_for_test = false;  // proves that the crash tests need them
 };
 
 // Thread-safe.
@@ -105,15 +108,18 @@ class EmbeddedLog final : public storage::Log {
     bool is_unread(uint64_t begin, uint64_t end) const;
     bool is_unread_behind(uint64_t offset) const { return is_unread(offset, UINT64_MAX); }
   };
+  // Of a record: in any segment, in a new one, or in that of the record before it.
+  enum class Placement : uint8_t { Any, NewSegment, Bound };
   // Appended records, in order. `starts` are their offsets: headers are finished when the
   // segment, and with it the salt, is known.
   struct Buffer {
     std::string bytes;
     std::vector<size_t> starts;
+    std::vector<Placement> placements;
     storage::LogPosition first = 0;
 
     size_t size() const { return starts.size(); }
-    void add(std::string_view header, std::string_view payload);
+    void add(std::string_view header, std::string_view payload, Placement placement);
     // Gives the records their final headers and returns the bytes of [begin, end).
     std::string_view finish(size_t begin, size_t end, uint32_t salt);
     size_t end_of(size_t i) const { return i + 1 < starts.size() ? starts[i + 1] : bytes.size(); }
@@ -145,13 +151,20 @@ class EmbeddedLog final : public storage::Log {
                                      std::chrono::steady_clock::time_point deadline);
   void trim(const Segment& segment, uint64_t used);
   core::Result<void> refusal() const;
+  Placement place_in_run(const storage::LogBatch& batch);
+  core::Result<Placement> encode(const storage::LogBatch& batch, std::string& payload);
+  void free_unproven(const Loaded& loaded);
   core::Result<void> commit(std::unique_lock<std::mutex>& lock);
   core::Result<void> write_out();
+  bool needs_segment(size_t record) const;
+  void note_room();
+  core::Result<void> widen_segment(uint64_t bytes);
   core::Result<void> write_run(size_t begin, size_t end);
   core::Result<void> write_and_sync(std::string_view mark, std::string_view records);
   core::Result<void> start_segment(storage::LogPosition first, uint64_t bytes_min);
   void add_segment(storage::LogPosition first, const std::string& name);
   core::Result<uint64_t> segment_bytes() const;
+  tl::unexpected<core::Error> no_space(uint64_t available) const;
   core::Result<std::string> prepare_file(const std::string& content, uint64_t bytes);
   core::Result<void> fill_file(const std::string& name, core::OpenMode mode,
                                const std::string& content, uint64_t bytes);
@@ -168,6 +181,9 @@ class EmbeddedLog final : public storage::Log {
   };
   core::Result<void> replay_segment(const Segment& segment, storage::LogPosition end,
                                     Replay& replay);
+  storage::LogDamage cut_off_damage(const Replay& replay, const Segment& segment,
+                                    const Loaded& loaded,
+                                    const SegmentReader::Record& record) const;
   void note_gaps(Replay& replay, std::optional<int64_t> before_ms);
   std::string path(const std::string& name) const { return options_.dir + "/" + name; }
 
@@ -180,7 +196,15 @@ class EmbeddedLog final : public storage::Log {
   std::condition_variable changed_;
   // Protected by mutex_.
   Buffer pending_;
+  std::string scratch_;  // a payload
   storage::LogPosition high_ = 0;
+  uint32_t run_ = 0;                    // the number of the newest run
+  storage::LogPosition run_first_ = 0;  // its first record
+  int64_t run_accepted_at_ms_ = 0;      // when that was accepted
+  bool is_run_open_ = false;            // the next record may continue it
+  // Where in the newest segment all that was appended will end, at most; and its size.
+  uint64_t end_offset_max_ = 0;
+  uint64_t newest_bytes_ = 0;
   storage::LogPosition durable_end_ = 0;  // records before it are durable
   storage::LogPosition found_end_ = 0;    // records before it were in the files at open()
   bool committing_ = false;               // a thread is writing

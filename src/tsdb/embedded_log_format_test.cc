@@ -8,6 +8,7 @@
 #include "storage/testing/log_suite.h"
 #include "tsdb/embedded_log.h"
 #include "tsdb/embedded_log_record.h"
+#include "tsdb/embedded_log_run.h"
 #include "tsdb/embedded_log_segment.h"
 
 #include <cstdlib>
@@ -20,6 +21,7 @@ namespace tsdb {
 namespace {
 
 using storage::LogBatch;
+using storage::LogPosition;
 using storage::testing::BatchSource;
 using storage::testing::OwnedBatch;
 
@@ -48,14 +50,41 @@ OwnedBatch example_batch() {
   return batch;
 }
 
+constexpr SegmentHeader kExampleHeader{.first = 41, .salt = 0x1234'5678};
+
+std::string example_record(const std::string& payload, storage::LogPosition position) {
+  auto record = begin_record_header(payload);
+  finish_record_header(record.data(), position, kExampleHeader.salt);
+  return std::string(record.data(), record.size()) + payload;
+}
+
+// Known series with these values; two of them make the run of the example.
+std::string example_run(const std::vector<double>& values, int64_t time_ms, uint64_t distance,
+                        std::vector<storage::LoggedValue>& logged) {
+  LogBatch batch;
+  batch.tenant = "default";
+  batch.accepted_at_ms = time_ms + 123;
+  for (size_t i = 0; i < values.size(); ++i) {
+    batch.samples.push_back({time_ms, values[i]});
+    batch.series.push_back({.id = 5 + i,
+                            .labels = {},
+                            .samples_end = static_cast<uint32_t>(i + 1),
+                            .logged_value = &logged[i]});
+  }
+  std::string payload(1, static_cast<char>(RecordKind::Run));
+  append_run_payload(payload, batch, distance, 1);
+  return payload;
+}
+
 std::string example_segment() {
-  const SegmentHeader header{.first = 41, .salt = 0x1234'5678};
   std::string payload(1, static_cast<char>(RecordKind::Batch));
   append_batch_payload(payload, example_batch().view());
-  auto record = begin_record_header(payload);
-  finish_record_header(record.data(), 41, header.salt);
-  return encode_segment_header(header) + encode_mark(41, 41, header.salt) +
-         std::string(record.data(), record.size()) + payload;
+  std::vector<storage::LoggedValue> logged(4);
+  const std::string first = example_run({1, 0.27, 0.5, 0}, 1'700'000'030'000, 0, logged);
+  const std::string second = example_run({1, 0.31, 0.25, 1}, 1'700'000'045'000, 1, logged);
+  return encode_segment_header(kExampleHeader) + encode_mark(41, 41, kExampleHeader.salt) +
+         example_record(payload, 41) + encode_mark(42, 42, kExampleHeader.salt) +
+         example_record(first, 42) + example_record(second, 43);
 }
 
 TEST_CASE("the document's example is what the log writes, byte by byte") {
@@ -85,8 +114,22 @@ TEST_CASE("the document's example reads back as the document says") {
   CHECK(batch.series[3].id == 8);
   CHECK(batch.samples[1].value == 0.27);
   CHECK(batch.samples[3].timestamp_ms == 1'700'000'015'000);
+  RunReader runs(41);
+  for (const LogPosition position : {42, 43}) {
+    const auto next = reader.next();
+    REQUIRE((next && *next));
+    CHECK((*next)->kind == RecordKind::Run);
+    CHECK((*next)->position == position);
+    REQUIRE(runs.can_read(**next));
+    REQUIRE(runs.decode(**next, batch));
+  }
+  CHECK(batch.series[2].id == 7);
+  CHECK(batch.samples[0].value == 1);
+  CHECK(batch.samples[1].value == 0.31);
+  CHECK(batch.samples[2].value == 0.25);
+  CHECK(batch.samples[3].timestamp_ms == 1'700'000'045'000);
   CHECK(!*reader.next());
-  CHECK(reader.proven_end() == 41);
+  CHECK(reader.proven_end() == 42);
 }
 
 TEST_CASE("a batch cut at any byte of its payload is malformed") {
@@ -154,6 +197,11 @@ std::map<std::string, std::string> make_corpus() {
     segment.resize(segment.find_last_not_of('\0') + 1);
     corpus[fmt::format("segment-{}", seed)] = segment;
     append_batch_payload(corpus[fmt::format("payload-{}", seed)], source.next().view());
+    OwnedBatch owned = source.next();
+    LogBatch batch = owned.view();
+    std::vector<storage::LoggedValue> logged(batch.series.size());
+    for (size_t i = 0; i < logged.size(); ++i) batch.series[i].logged_value = &logged[i];
+    append_run_payload(corpus[fmt::format("run-{}", seed)], batch, 0, 1);
   }
   return corpus;
 }

@@ -6,6 +6,7 @@
 #include "core/result.h"
 #include "tsdb/embedded_log.h"
 #include "tsdb/embedded_log_record.h"
+#include "tsdb/embedded_log_run.h"
 #include "tsdb/embedded_log_segment.h"
 
 #include <cstdint>

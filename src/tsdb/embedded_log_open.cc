@@ -7,6 +7,7 @@
 #include "tsdb/read_again.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 
 namespace tsdb {
@@ -58,6 +59,7 @@ Result<std::unique_ptr<EmbeddedLog>> EmbeddedLog::open(EmbeddedLogOptions option
     log->retry_at_ns_ = clock.monotonic_ns() + kLogRetryNs;
   }
   log->durable_end_ = log->synced_end_;
+  log->note_room();
   return log;
 }
 
@@ -110,6 +112,7 @@ Result<void> EmbeddedLog::find_end() {
   SegmentReader reader(loaded.bytes, loaded.header, std::nullopt, checksums);
   LogPosition proven_end = loaded.header.first;
   bool is_damaged = loaded.damage.has_value();
+  bool has_runs = false;  // among what is unproven
   while (true) {
     const Result<std::optional<SegmentReader::Record>> record = reader.next();
     if (record && !*record) break;
@@ -117,6 +120,7 @@ Result<void> EmbeddedLog::find_end() {
     if (!record || reader.proven_end() > proven_end) {
       proven_end = std::max(proven_end, reader.proven_end());
       unproven_.clear();
+      has_runs = false;
     }
     if (!record) {
       note_damage(damage_of(newest, loaded, reader.pass_over(), record.error()));
@@ -124,16 +128,54 @@ Result<void> EmbeddedLog::find_end() {
       continue;
     }
     if (unproven_.size() == 0) unproven_.first = (*record)->position;
-    unproven_.add((*record)->bytes, {});
+    unproven_.add((*record)->bytes, {}, Placement::Any);
+    has_runs |= (*record)->kind == RecordKind::Run;
   }
   found_end_ = reader.position();
   found_end_offset_ = reader.offset();
   if (reader.proven_end() == found_end_) unproven_.clear();
+  if (has_runs) free_unproven(loaded);
   judge_end(newest, loaded, reader.offset());
   // Torn bytes stay, for whoever wants to look at them.
   is_damaged |= !damage_.empty() || !loaded.unread.empty();
   if (!is_damaged) trim(newest, std::max<uint64_t>(reader.offset(), used_size(loaded.bytes)));
   return {};
+}
+
+// The unproven records go to another segment, where they must not need what is before them.
+void EmbeddedLog::free_unproven(const Loaded& loaded) {
+  if (PETREL_MUTATED("log-rewrites-runs-as-they-are")) return;
+  const auto checksums =
+      options_.skip_checksums_for_test ? Checksums::SkipForTest : Checksums::Verify;
+  SegmentReader reader(loaded.bytes, loaded.header, found_end_, checksums);
+  RunReader runs(loaded.header.first);
+  storage::LogBatch batch;
+  Buffer free;
+  free.first = unproven_.first;
+  while (free.size() < unproven_.size()) {
+    const Result<std::optional<SegmentReader::Record>> found = reader.next();
+    if (!found) {
+      const SegmentReader::Gap gap = reader.pass_over();
+      runs.note_lost(gap.first, gap.end);
+      continue;
+    }
+    if (!*found) break;
+    const SegmentReader::Record& record = **found;
+    const bool is_whole = runs.can_read(record) && runs.decode(record, batch);
+    if (!is_whole) runs.note_lost(record.position, record.position + 1);
+    if (record.position < free.first) continue;
+    if (!is_whole) {
+      // As it is: the replay will say that what it needs is lost.
+      free.add(record.bytes, {}, Placement::Any);
+      continue;
+    }
+    std::string payload(1, static_cast<char>(RecordKind::Batch));
+    append_batch_payload(payload, batch);
+    const std::array<char, kRecordHeaderBytes> header = begin_record_header(payload);
+    free.add({header.data(), header.size()}, payload, Placement::Any);
+  }
+  ENSURE(free.size() == unproven_.size());
+  unproven_ = std::move(free);
 }
 
 // `offset`: where no whole record is left. What may have been behind it, and which position

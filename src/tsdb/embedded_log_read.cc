@@ -249,34 +249,65 @@ Result<void> EmbeddedLog::replay_segment(const Segment& segment, LogPosition end
       options_.skip_checksums_for_test ? Checksums::SkipForTest : Checksums::Verify;
   SegmentReader reader(loaded.bytes, loaded.header, end, checksums);
   if (loaded.damage) replay.gaps.push_back(*loaded.damage);
+  RunReader runs(segment.first);
+  std::optional<storage::LogDamage> cut_off;
   LogBatch batch;
   while (true) {
     const Result<std::optional<SegmentReader::Record>> found = reader.next();
     if (!found) {
-      replay.gaps.push_back(damage_of(segment, loaded, reader.pass_over(), found.error()));
+      const SegmentReader::Gap gap = reader.pass_over();
+      runs.note_lost(gap.first, gap.end);
+      replay.gaps.push_back(damage_of(segment, loaded, gap, found.error()));
       continue;
     }
     if (!*found) break;
     const SegmentReader::Record& record = **found;
-    if (record.position < replay.from) continue;
-    if (const Result<void> decoded = decode_batch_payload(record.payload, batch); !decoded) {
+    if (!runs.can_read(record)) {
+      runs.note_lost(record.position, record.position + 1);
+      if (!cut_off) cut_off = cut_off_damage(replay, segment, loaded, record);
+      cut_off->end = record.position + 1;
+      ++*cut_off->count;
+      continue;
+    }
+    // The values of a record are needed by later ones, even where itself it is not asked for.
+    if (record.position < replay.from && record.kind != RecordKind::Run) continue;
+    if (const Result<void> decoded = runs.decode(record, batch); !decoded) {
+      runs.note_lost(record.position, record.position + 1);
       replay.gaps.push_back(
           damage_of(segment, loaded,
                     {.first = record.position, .end = record.position + 1, .offset = record.offset},
                     decoded.error()));
       continue;
     }
+    if (record.position < replay.from) continue;
     note_gaps(replay, batch.accepted_at_ms);
     replay.accepted_at_ms = batch.accepted_at_ms;
     TRY(replay.give(record.position, batch, shared));
   }
+  if (cut_off) replay.gaps.push_back(*std::move(cut_off));
   return {};
+}
+
+// Of the whole records of a segment that refer to lost ones: lost with them, or unread as long as
+// those are. There may be many, and not in a row: they are told as one.
+storage::LogDamage EmbeddedLog::cut_off_damage(const Replay& replay, const Segment& segment,
+                                               const Loaded& loaded,
+                                               const SegmentReader::Record& record) const {
+  return {.first = record.position,
+          .end = record.position + 1,
+          .count = 0,
+          .is_unread = !loaded.unread.empty(),
+          .file = path(segment.name),
+          .offset = record.offset,
+          .what = "records from here on continue others that are missing",
+          .accepted_after_ms = replay.accepted_at_ms};
 }
 
 // When the lost records were accepted is known from their neighbours.
 void EmbeddedLog::note_gaps(Replay& replay, std::optional<int64_t> before_ms) {
   for (storage::LogDamage& gap : replay.gaps) {
-    gap.accepted_after_ms = replay.accepted_at_ms;
+    // Of some records in between it is known from what is before the first of them.
+    if (!gap.count) gap.accepted_after_ms = replay.accepted_at_ms;
     gap.accepted_before_ms = before_ms;
     note_damage(gap);
   }

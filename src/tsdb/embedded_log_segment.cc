@@ -16,7 +16,9 @@ using storage::LogPosition;
 
 namespace {
 
-constexpr std::string_view kMagic("PTRLLOG\x01", 8);  // the last byte is the version
+constexpr std::string_view kMagic("PTRLLOG\x02", 8);  // the last byte is the version
+// The first version, which had no runs and is otherwise the same.
+constexpr int kOldestVersion = 1;
 constexpr size_t kFirstAt = 8;
 constexpr size_t kSaltAt = 16;
 constexpr size_t kHeaderCrcAt = 20;
@@ -92,10 +94,11 @@ Result<SegmentHeader> decode_segment_header(std::string_view segment) {
   }
   const int version = static_cast<uint8_t>(magic.back());
   if (version > kMagic.back()) {
-    return core::fail(ErrorCode::Unsupported, "log version {}, this program reads version {}",
-                      version, static_cast<int>(kMagic.back()));
+    return core::fail(ErrorCode::Unsupported,
+                      "log version {}, this program reads versions {} to {}", version,
+                      kOldestVersion, static_cast<int>(kMagic.back()));
   }
-  if (version != kMagic.back()) {
+  if (version < kOldestVersion) {
     return core::fail(ErrorCode::Corruption, "bad segment header: version {} at byte {}", version,
                       kMagic.size() - 1);
   }
@@ -110,7 +113,10 @@ Result<SegmentHeader> decode_segment_header(std::string_view segment) {
                        .salt = core::load_le<uint32_t>(segment.substr(kSaltAt))};
 }
 
+// The first record may have lost a part of its own checksum, which gives another salt: the
+// record behind it has to agree, if there is one that does with any.
 std::optional<uint32_t> recover_salt(std::string_view segment, LogPosition first) {
+  std::optional<uint32_t> lone;
   for (uint64_t at = 0; at + kRecordHeaderBytes < segment.size(); ++at) {
     while (is_zero_block(segment.substr(at, kZeros.size()))) at += kZeros.size() - kPositionAt;
     if (at + kRecordHeaderBytes >= segment.size()) break;
@@ -123,9 +129,15 @@ std::optional<uint32_t> recover_salt(std::string_view segment, LogPosition first
         core::crc32c(rest.substr(kRecordHeaderBytes, size))) {
       continue;
     }
-    return salt_of(rest);
+    const uint32_t salt = salt_of(rest);
+    const std::string_view next = rest.substr(kRecordHeaderBytes + size);
+    if (next.size() >= kRecordHeaderBytes &&
+        core::load_le<uint32_t>(next.substr(kCrcAt)) == header_crc(next, salt)) {
+      return salt;
+    }
+    if (!lone) lone = salt;
   }
-  return std::nullopt;
+  return lone;
 }
 
 std::array<char, kRecordHeaderBytes> begin_record_header(std::string_view payload) {
@@ -184,7 +196,7 @@ std::optional<SegmentReader::Whole> SegmentReader::whole_at(uint64_t offset) con
     if (core::load_le<uint32_t>(rest.substr(kPayloadCrcAt)) != core::crc32c(payload)) return {};
   }
   const auto kind = static_cast<RecordKind>(payload.front());
-  if (kind != RecordKind::Batch && kind != RecordKind::Mark) return {};
+  if (kind != RecordKind::Batch && kind != RecordKind::Mark && kind != RecordKind::Run) return {};
   return Whole{.position = position,
                .kind = kind,
                .payload = payload.substr(1),
@@ -200,10 +212,11 @@ Result<std::optional<SegmentReader::Record>> SegmentReader::next() {
     }
     const uint64_t offset = offset_;
     offset_ += whole->bytes;
-    if (whole->kind == RecordKind::Batch) {
+    if (whole->kind != RecordKind::Mark) {
       ++position_;
       return Record{.position = whole->position,
                     .offset = offset,
+                    .kind = whole->kind,
                     .payload = whole->payload,
                     .bytes = segment_.substr(offset, whole->bytes)};
     }

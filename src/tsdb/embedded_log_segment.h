@@ -27,7 +27,8 @@ inline constexpr size_t kRecordHeaderBytes = 20;
 // A remote-write request expands to less; a larger size field is damage.
 inline constexpr uint32_t kPayloadBytesMax = 256U << 20;
 
-enum class RecordKind : uint8_t { Batch = 1, Mark = 2 };
+// A batch that needs no other record, or one that continues a run (embedded_log_run.h).
+enum class RecordKind : uint8_t { Batch = 1, Mark = 2, Run = 3 };
 
 struct SegmentHeader {
   storage::LogPosition first = 0;  // position of its first batch
@@ -58,7 +59,8 @@ class SegmentReader {
  public:
   struct Record {
     storage::LogPosition position = 0;
-    uint64_t offset = 0;       // of the record's header in the file
+    uint64_t offset = 0;  // of the record's header in the file
+    RecordKind kind = RecordKind::Batch;
     std::string_view payload;  // of a batch, without its kind
     std::string_view bytes;    // header and payload
   };

@@ -46,10 +46,13 @@ std::string parent_of(const std::string& path) {
 void EmbeddedLog::Buffer::clear() {
   bytes.clear();
   starts.clear();
+  placements.clear();
 }
 
-void EmbeddedLog::Buffer::add(std::string_view header, std::string_view payload) {
+void EmbeddedLog::Buffer::add(std::string_view header, std::string_view payload,
+                              Placement placement) {
   starts.push_back(bytes.size());
+  placements.push_back(placement);
   bytes += header;
   bytes += payload;
 }
@@ -77,6 +80,7 @@ Result<void> EmbeddedLog::commit(std::unique_lock<std::mutex>& lock) {
   lock.lock();
   committing_ = false;
   durable_end_ = synced_end_;
+  note_room();
   stalled_.reset();
   if (!written) {
     log_write_failures().add();
@@ -91,18 +95,57 @@ Result<void> EmbeddedLog::commit(std::unique_lock<std::mutex>& lock) {
   return {};
 }
 
+bool EmbeddedLog::needs_segment(size_t record) const {
+  if (active_ == nullptr) return true;
+  const Placement placement = writing_.placements[record];
+  if (placement == Placement::Bound) return false;
+  const bool is_used = active_offset_ > kSegmentHeaderBytes;
+  if (placement == Placement::NewSegment && is_used) return true;
+  const uint64_t bytes = writing_.end_of(record) - writing_.starts[record] + kMarkBytesMax;
+  return active_bytes_ - active_offset_ < bytes;
+}
+
+// For a record that cannot begin a segment: the next one that can will.
+Result<void> EmbeddedLog::widen_segment(uint64_t bytes) {
+  if (active_bytes_ - active_offset_ >= bytes) return {};
+  const uint64_t size = active_offset_ + bytes;
+  const Result<core::DiskSpace> space = files_.disk_space(options_.dir);
+  const uint64_t more = size - active_bytes_;
+  if (space && options_.reserve_bytes > 0 &&
+      space->available_bytes < options_.reserve_bytes + more &&
+      !PETREL_MUTATED("log-takes-reserve")) {
+    return no_space(space->available_bytes);
+  }
+  TRY(active_->allocate(size).context("log: {} bytes for a segment", size));
+  active_bytes_ = size;
+  return {};
+}
+
+// With the lock. A segment may be smaller than was expected, or was widened.
+void EmbeddedLog::note_room() {
+  const bool is_newest = pending_.size() == 0 && written_ == writing_.size();
+  if (is_newest) end_offset_max_ = active_offset_;
+  newest_bytes_ =
+      active_ == nullptr ? options_.segment_bytes : std::min(active_bytes_, options_.segment_bytes);
+}
+
 // As many records at a time as fit into the segment.
 Result<void> EmbeddedLog::write_out() {
   if (unproven_.size() > 0) TRY(start_segment(unproven_.first, 0));
   while (written_ < writing_.size()) {
     const size_t begin = written_;
     const uint64_t first_bytes = writing_.end_of(begin) - writing_.starts[begin] + kMarkBytesMax;
-    if (active_ == nullptr || active_bytes_ - active_offset_ < first_bytes) {
+    if (needs_segment(begin)) {
+      ENSURE(writing_.placements[begin] != Placement::Bound);
       TRY(start_segment(writing_.first + begin, first_bytes));
     }
+    TRY(widen_segment(first_bytes));
     const uint64_t room = active_bytes_ - active_offset_ - kMarkBytesMax;
     size_t end = begin + 1;
-    while (end < writing_.size() && writing_.end_of(end) - writing_.starts[begin] <= room) ++end;
+    while (end < writing_.size() && writing_.placements[end] != Placement::NewSegment &&
+           writing_.end_of(end) - writing_.starts[begin] <= room) {
+      ++end;
+    }
     TRY(write_run(begin, end));
     written_ = end;
     synced_end_ = writing_.first + end;
@@ -210,6 +253,12 @@ void EmbeddedLog::note_bounds(const LogBounds& next) {
   }
 }
 
+tl::unexpected<core::Error> EmbeddedLog::no_space(uint64_t available) const {
+  return core::fail(ErrorCode::LimitExceeded,
+                    "{} bytes of the disk are free and {} are reserved: no space for a segment",
+                    available, options_.reserve_bytes);
+}
+
 // Smaller where space is short, so that a small disk serves until it is full. What is
 // reserved is for blocks, which make room in the log.
 Result<uint64_t> EmbeddedLog::segment_bytes() const {
@@ -218,9 +267,7 @@ Result<uint64_t> EmbeddedLog::segment_bytes() const {
   const uint64_t available = space->available_bytes;
   if (options_.reserve_bytes > 0 && available < options_.reserve_bytes + kSegmentBytesMin &&
       !PETREL_MUTATED("log-takes-reserve")) {
-    return core::fail(ErrorCode::LimitExceeded,
-                      "{} bytes of the disk are free and {} are reserved: no space for a segment",
-                      available, options_.reserve_bytes);
+    return no_space(available);
   }
   const uint64_t share = (available - options_.reserve_bytes) / kSegmentDiskShare;
   return std::min(options_.segment_bytes, std::max(share, kSegmentBytesMin));

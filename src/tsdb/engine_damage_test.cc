@@ -62,6 +62,7 @@ size_t sample_count(const std::map<std::string, World::Samples>& all) {
 TEST_CASE("a damaged record of the log costs its samples, and queries of their time say so") {
   const QuietLog quiet;
   World world(LogKind::Embedded);
+  world.without_runs();
   fill(world, 120, {"m"});
   world.engine_.reset();
   world.log_.reset();
@@ -98,9 +99,31 @@ TEST_CASE("a damaged record of the log costs its samples, and queries of their t
   }
 }
 
+TEST_CASE("a damaged record costs those behind it in its run, too, which is short, and no more") {
+  const QuietLog quiet;
+  World world(LogKind::Embedded);
+  fill(world, 120, {"m"});
+  world.engine_.reset();
+  world.log_.reset();
+  const std::string file = newest_log_file(world);
+  std::string bytes = *world.files_.read_file(file);
+  const size_t at = (bytes.find_last_not_of('\0') + 1) / 2;
+  bytes[at] = static_cast<char>(bytes[at] ^ 0x20);
+  overwrite(world, file, bytes);
+  std::vector<std::string> warnings;
+  world.open();
+  const auto all = world.read({}, kAllTime, &warnings);
+  // One sample a minute, and runs of five minutes.
+  CHECK(sample_count(all) >= 120 - 5);
+  CHECK(sample_count(all) < 120);
+  REQUIRE(!warnings.empty());
+  CHECK(warnings[0].find("of the log was damaged") != std::string::npos);
+}
+
 TEST_CASE("samples whose labels are lost with a record are counted and told") {
   const QuietLog quiet;
   World world(LogKind::Embedded);
+  world.without_runs();
   fill(world, 1, {"a"});
   fill(world, 50, {"a", "b"});
   damage_labels(world, "b");
@@ -163,6 +186,7 @@ TEST_CASE("what is damaged at one start and whole at a later one is mixed up wit
 TEST_CASE("samples without labels are told also where others were deleted") {
   const QuietLog quiet;
   World world(LogKind::Embedded);
+  world.without_runs();
   fill(world, 10, {"a", "b"});
   const model::Matcher a = *model::Matcher::create(MatchType::Equal, "__name__", "a");
   REQUIRE(world.engine().delete_series(
@@ -417,6 +441,7 @@ TEST_CASE("answers on labels tell of damage to the log") {
 TEST_CASE("histograms whose labels are lost with a record are counted and told, too") {
   const QuietLog quiet;
   World world(LogKind::Embedded);
+  world.without_runs();
   world.append("a", kStart, 1);
   for (int i = 0; i < 10; ++i) {
     WriteBatch batch;

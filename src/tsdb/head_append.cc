@@ -275,7 +275,8 @@ Result<void> Head::judge_series(const WriteBatch& batch, size_t i, const Identit
                            .is_new = !series.logged,
                            .samples_end = static_cast<uint32_t>(piece_.samples.size()),
                            .histograms_end = static_cast<uint32_t>(piece_.histograms.size()),
-                           .exemplars_end = static_cast<uint32_t>(piece_.exemplars.size())});
+                           .exemplars_end = static_cast<uint32_t>(piece_.exemplars.size()),
+                           .logged_value = &series.logged_value});
   return {};
 }
 

@@ -9,6 +9,7 @@
 #pragma once
 
 #include "encoding/chunk.h"
+#include "storage/log.h"
 #include "tsdb/identity.h"
 #include "tsdb/label_index.h"
 
@@ -149,7 +150,8 @@ struct Series {
   OpenChunk open;
   Chunk* chunks = nullptr;  // newest first
   std::unique_ptr<SeriesExtra> extra;
-  uint32_t batch = 0;  // the last append that touched it
+  storage::LoggedValue logged_value;  // the log's; with the write lock
+  uint32_t batch = 0;                 // the last append that touched it
   uint16_t pair_count = 0;
   bool logged = false;  // the log knows id and labels
 

@@ -78,9 +78,11 @@ Incomplete incomplete_of(const storage::LogDamage& damage, int64_t late_ms, int6
   const int64_t after_ms = damage.accepted_after_ms.value_or(before_ms);
   one.range = {damage.accepted_after_ms ? std::min(after_ms, before_ms) - late_ms : -kFarMs,
                std::max(after_ms, before_ms) + ahead_ms + 1};
-  const std::string records = damage.lost() == 1
-                                  ? fmt::format("record {}", damage.first)
-                                  : fmt::format("records {}..{}", damage.first, damage.end - 1);
+  std::string records = fmt::format("records {}..{}", damage.first, damage.end - 1);
+  if (damage.lost() == 1) records = fmt::format("record {}", damage.first);
+  if (damage.count && damage.lost() != damage.end - damage.first) {
+    records = fmt::format("{} of records {}..{}", *damage.count, damage.first, damage.end - 1);
+  }
   const std::string since =
       damage.accepted_after_ms
           ? fmt::format("between {} and", core::format_rfc3339(*damage.accepted_after_ms))

@@ -43,12 +43,15 @@ class World {
     if (engine_ == nullptr) open();
     return *engine_;
   }
+  // For tests of what exactly one record of the log costs. Before the first open().
+  void without_runs() { log_run_ms_max_ = 0; }
   void open() {
     engine_.reset();
     if (kind_ == LogKind::Embedded) {
       log_.reset();
-      auto log =
-          EmbeddedLog::open({.dir = "data/wal", .segment_bytes = 64 << 10U}, files_, clock_, rng_);
+      auto log = EmbeddedLog::open(
+          {.dir = "data/wal", .segment_bytes = 64 << 10U, .run_ms_max = log_run_ms_max_}, files_,
+          clock_, rng_);
       REQUIRE_MESSAGE(log.has_value(), log.error().message);
       log_ = std::move(*log);
     } else if (log_ == nullptr) {
@@ -135,6 +138,7 @@ class World {
   core::testing::SimFileSystem files_;
   EngineOptions options_;
   tenant::LimitsTable limits_;
+  int64_t log_run_ms_max_ = EmbeddedLogOptions{}.run_ms_max;
   std::unique_ptr<storage::Log> log_;
   std::unique_ptr<Engine> engine_;
 };
