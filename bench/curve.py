@@ -141,8 +141,7 @@ def judged(costs: list[Cost], command: str) -> list[tuple]:
 
 def run(root: pathlib.Path, minutes: int = MINUTES, is_full: bool = False) -> list[tuple]:
     peerbench = peers.build_peerbench(root)
-    plain = peers.make_peers(root)[0]
-    petrel = peers.Peer(plain.name, plain.version_command, lambda folder, port: [*plain.command(folder, port), "--web.enable-admin-api"])
+    petrel = peers.make_peers(root)[0]
     work = pathlib.Path(tempfile.mkdtemp(prefix="petrel-curve-"))
     try:
         costs = [measure(petrel, peerbench, work, hosts, minutes) for hosts in (HOSTS_FULL if is_full else HOSTS)]

@@ -94,8 +94,7 @@ def run(root: pathlib.Path) -> list[tuple]:
     """Rows of (name, asked, reached, command, passed)."""
     command = "./gates panels"
     peerbench = peers.build_peerbench(root)
-    plain = peers.make_peers(root)[0]
-    petrel = peers.Peer(plain.name, plain.version_command, lambda folder, port: [*plain.command(folder, port), "--web.enable-admin-api"])
+    petrel = peers.make_peers(root)[0]
     work = pathlib.Path(tempfile.mkdtemp(prefix="petrel-panels-"))
     try:
         file = work / "requests.pb"

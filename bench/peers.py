@@ -16,11 +16,12 @@ import time
 import urllib.request
 
 import pages
+import storage_rows
 from memory_group import MemoryGroup
 
 # Sized so that all three servers together take less than 15 minutes on two cores.
 HOSTS_A, DURATION_A = 200, "60m"      # 100,000 series, 36 M samples
-HOSTS_B, DURATION_B = 1000, "50s"     # 500,000 series, 2.5 M samples
+HOSTS_B, DURATION_B = 2000, "50s"     # 1,000,000 series, 5 M samples
 SERIES_PER_HOST = 500
 QUERY_REPETITIONS = 20
 SETTLE = "10s"
@@ -68,10 +69,10 @@ def make_peers(root: pathlib.Path) -> list[Peer]:
     return [
         Peer("petrel", [petrel, "--version"], lambda folder, port: [
             petrel, f"--storage.tsdb.path={folder}/data", f"--web.listen-address=127.0.0.1:{port}", "--log.level=warn",
-            "--no-collector.host", "--no-rules.default"]),
+            "--no-collector.host", "--no-rules.default", "--web.enable-admin-api"]),
         Peer("prometheus", [prometheus, "--version"], lambda folder, port: [
             prometheus, f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data", "--log.level=warn",
-            f"--web.listen-address=127.0.0.1:{port}", "--web.enable-remote-write-receiver"]),
+            f"--web.listen-address=127.0.0.1:{port}", "--web.enable-remote-write-receiver", "--web.enable-admin-api"]),
         Peer("victoriametrics", [victoria, "--version"], lambda folder, port: [
             victoria, f"-storageDataPath={folder}/data", f"-httpListenAddr=127.0.0.1:{port}", "-retentionPeriod=1",
             "-loggerLevel=WARN", "-search.maxUniqueTimeseries=3000000", "-search.maxQueryDuration=120s"],
@@ -159,6 +160,8 @@ def measure(peer: Peer, files: dict, queries: pathlib.Path, end: int, peerbench:
         result["ingest"] = server.write(files["a"])
         result["missing"] = server.missing(files["a"])
         result["queries"] = server.queries(queries, end)
+        result["log_bytes"] = storage_rows.log_bytes(server)
+        result["compacted_bytes"] = storage_rows.compacted_bytes(server)
     with Running(peer, folder, peerbench) as server:
         result["series_write"] = server.write(files["b"])
         result["missing"] += server.missing(files["b"])
@@ -250,7 +253,7 @@ def run(root: pathlib.Path) -> list[tuple]:
     differing = same_answers(results)
     write_page(root, results, rows, differing, summary)
     (root / "build/peers.json").write_text(json.dumps(results, indent=1))
-    table = []
+    table = storage_rows.rows(results, summary, command)
     for name, unit, values in rows:
         ours, theirs = values["petrel"], values["prometheus"]
         noise = QUERY_NOISE_MS if name.startswith("query") else 0
