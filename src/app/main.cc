@@ -4,6 +4,7 @@
 #include "app/commands.h"
 #include "app/flags.h"
 #include "app/node.h"
+#include "core/allocator.h"
 #include "core/log.h"
 #include "rules/rule_manager.h"
 
@@ -119,6 +120,7 @@ std::string command_list() {
 }  // namespace
 
 int main(int argc, char** argv) {
+  core::tune_allocator();
   std::vector<std::string> arguments(argv + 1, argv + argc);
   if (!arguments.empty() && arguments[0] == "serve") arguments.erase(arguments.begin());
   if (arguments == std::vector<std::string>{"help"}) arguments = {"--help"};

@@ -7,6 +7,7 @@
 #include "tsdb/block_index.h"
 
 #include <algorithm>
+#include <array>
 #include <span>
 
 namespace tsdb {
@@ -19,6 +20,13 @@ namespace {
 template <typename T>
 void append_array(std::string& out, const std::vector<T>& values) {
   out.append(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(T));
+}
+
+// Zeroes in place of `count` values; `out` keeps its buffer.
+std::span<uint32_t> append_zeroes(std::string& out, size_t count) {
+  const size_t begin = out.size();
+  out.resize(begin + count * sizeof(uint32_t));
+  return {reinterpret_cast<uint32_t*>(out.data() + begin), count};
 }
 
 size_t common_prefix(std::string_view a, std::string_view b) {
@@ -129,13 +137,24 @@ bool take_series_pairs(std::string_view& rest, IndexParts& parts) {
   }
   std::string_view numbers;
   if (!core::take_string(rest, numbers)) return false;
-  std::vector<uint32_t>& all = parts.series_pairs;
-  size_t before = 0;
+  // Exactly as large as it gets: there may be hundreds of megabytes of it.
+  uint64_t total = 0;
+  uint64_t total_own = 0;  // each takes a byte of `numbers` at least
   size_t before_size = 0;
   for (const auto& [shared, own] : sizes) {
-    if (shared > before_size || own > numbers.size()) return false;
+    total_own += own;
+    if (shared > before_size || total_own > numbers.size()) return false;
+    before_size = size_t{shared} + own;
+    total += before_size;
+    if (total > UINT32_MAX) return false;
+  }
+  std::vector<uint32_t>& all = parts.series_pairs;
+  all.reserve(total);
+  parts.series_pairs_ends.reserve(count);
+  size_t before = 0;
+  before_size = 0;
+  for (const auto& [shared, own] : sizes) {
     const size_t begin = all.size();
-    if (begin + shared + own > UINT32_MAX) return false;
     for (uint32_t i = 0; i < shared; ++i) all.push_back(all[before + i]);
     for (size_t i = shared; i < size_t{shared} + own; ++i) {
       int64_t delta = 0;
@@ -177,7 +196,9 @@ std::string pack_index(const IndexParts& parts, uint64_t regions_begin) {
   return out + compress(raw);
 }
 
-Result<std::string> unpack_index(std::string_view stored, uint64_t regions_begin) {
+namespace {
+
+Result<IndexParts> unpack_parts(std::string_view stored, uint64_t regions_begin) {
   if (stored.size() < sizeof(uint64_t)) {
     return core::fail(ErrorCode::Corruption, "block index of {} bytes is too short", stored.size());
   }
@@ -195,7 +216,13 @@ Result<std::string> unpack_index(std::string_view stored, uint64_t regions_begin
     return core::fail(ErrorCode::Corruption, "block index is malformed at byte {} of {} unpacked",
                       raw.size() - rest.size(), raw.size());
   }
-  return index_arrays(parts);
+  return parts;
+}
+
+}  // namespace
+
+Result<std::string> unpack_index(std::string_view stored, uint64_t regions_begin) {
+  return index_arrays(TRY(unpack_parts(stored, regions_begin)));
 }
 
 std::string index_arrays(const IndexParts& parts) {
@@ -219,8 +246,24 @@ std::string index_arrays(const IndexParts& parts) {
   if (!parts.pair_bytes.empty())
     name_ends.push_back(static_cast<uint32_t>(parts.pair_bytes.size()));
 
+  const std::array<uint64_t, 6> counts_of_arrays{
+      parts.region_ends.size(), parts.series_pairs.size(), name_ends.size(),
+      parts.pair_bytes.size(),  parts.series_pairs.size(), text.size()};
+  std::string out;
+  out.reserve(sizeof(counts_of_arrays) + parts.region_ends.size() * sizeof(uint64_t) +
+              (parts.series_pairs_ends.size() + 2 * parts.series_pairs.size() + name_ends.size() +
+               pair_ends.size() + postings_ends.size()) *
+                  sizeof(uint32_t) +
+              text.size());
+  for (const uint64_t count : counts_of_arrays) core::append_le<uint64_t>(out, count);
+  append_array(out, parts.region_ends);
+  append_array(out, parts.series_pairs_ends);
+  append_array(out, parts.series_pairs);
+  append_array(out, name_ends);
+  append_array(out, pair_ends);
+  append_array(out, postings_ends);
   // Sorted by counting: each pair's list is filled from its beginning.
-  std::vector<uint32_t> postings(parts.series_pairs.size());
+  const std::span<uint32_t> postings = append_zeroes(out, parts.series_pairs.size());
   std::vector<uint32_t> next(parts.pair_bytes.size());
   for (size_t pair = 1; pair < next.size(); ++pair) next[pair] = postings_ends[pair - 1];
   uint32_t ordinal = 0;
@@ -228,20 +271,8 @@ std::string index_arrays(const IndexParts& parts) {
     while (i >= parts.series_pairs_ends[ordinal]) ++ordinal;
     postings[next[parts.series_pairs[i]]++] = ordinal;
   }
-
-  std::string out;
-  for (const size_t count : {parts.region_ends.size(), parts.series_pairs.size(), name_ends.size(),
-                             parts.pair_bytes.size(), postings.size(), text.size()}) {
-    core::append_le<uint64_t>(out, count);
-  }
-  append_array(out, parts.region_ends);
-  append_array(out, parts.series_pairs_ends);
-  append_array(out, parts.series_pairs);
-  append_array(out, name_ends);
-  append_array(out, pair_ends);
-  append_array(out, postings_ends);
-  append_array(out, postings);
-  return out + text;
+  out += text;
+  return out;
 }
 
 }  // namespace tsdb
