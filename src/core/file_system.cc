@@ -83,18 +83,24 @@ class PosixFile final : public File {
     // Callers may ask for "all of it" with a size far above the file's.
     const uint64_t file_size = TRY(this->size());
     if (offset >= file_size) return std::string();
-    std::string bytes(std::min<uint64_t>(size, file_size - offset), '\0');
-    size_t filled = 0;
-    while (filled < bytes.size()) {
-      const ssize_t got = retry_interrupted([&] {
-        return ::pread(fd_.get(), bytes.data() + filled, bytes.size() - filled,
-                       static_cast<off_t>(offset + filled));
-      });
-      if (got < 0) return fail_errno("read", path_, errno);
-      if (got == 0) break;  // shortened meanwhile
-      filled += static_cast<size_t>(got);
-    }
-    bytes.resize(filled);
+    const auto wanted = static_cast<size_t>(std::min<uint64_t>(size, file_size - offset));
+    std::string bytes;
+    int error_number = 0;
+    // Not zeroed first. What libstdc++ 12 gives as the size here may be the capacity.
+    bytes.resize_and_overwrite(wanted, [&](char* data, size_t) {
+      size_t filled = 0;
+      while (filled < wanted) {
+        const ssize_t got = retry_interrupted([&] {
+          return ::pread(fd_.get(), data + filled, wanted - filled,
+                         static_cast<off_t>(offset + filled));
+        });
+        if (got < 0) error_number = errno;
+        if (got <= 0) break;  // shortened meanwhile, or an error
+        filled += static_cast<size_t>(got);
+      }
+      return filled;
+    });
+    if (error_number != 0) return fail_errno("read", path_, error_number);
     return bytes;
   }
 
@@ -126,6 +132,19 @@ class PosixFile final : public File {
     } while (error_number == EINTR);
     if (error_number != 0) return fail_errno("allocate", path_, error_number);
     return {};
+  }
+
+  void advise(FileUse use) const override {
+    if (use == FileUse::NoMore) {
+      ::posix_fadvise(fd_.get(), 0, 0, POSIX_FADV_DONTNEED);
+      return;
+    }
+    // One call reads no more ahead than the disk takes at once.
+    constexpr uint64_t kStep = 1 << 20;
+    const Result<uint64_t> end = size();
+    for (uint64_t at = 0; end && at < *end; at += kStep) {
+      ::posix_fadvise(fd_.get(), static_cast<off_t>(at), kStep, POSIX_FADV_WILLNEED);
+    }
   }
 
  private:

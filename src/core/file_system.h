@@ -16,6 +16,12 @@
 
 namespace core {
 
+// What a caller is about to do with a file's bytes.
+enum class FileUse {
+  Soon,    // reads them: the disk may begin now
+  NoMore,  // has read them: what the disk has too need not stay in memory
+};
+
 // Thread-safe for concurrent reads; writes are the caller's to order.
 class File {
  public:
@@ -30,6 +36,8 @@ class File {
   virtual Result<uint64_t> size() const = 0;
   // Reserves zero-filled space (posix_fallocate); ENOSPC shows here, not later.
   virtual Result<void> allocate(uint64_t size) = 0;
+  // A hint: nothing depends on it.
+  virtual void advise(FileUse use) const = 0;
 };
 
 enum class OpenMode { Read, ReadWrite, CreateNew, CreateOrTruncate };

@@ -56,11 +56,32 @@ TEST_CASE("bytes written at an offset are read back, and a gap reads as zeros") 
     CHECK(*(*file)->size() == 8);
     CHECK(*(*file)->read_at(0, 100) == std::string("1\0\0\0four", 8));
     CHECK(*(*file)->read_at(6, 1) == "u");
+    const std::string long_text = "twenty-six characters long" + std::string(40, '.');
+    REQUIRE((*file)->write_at(8, long_text));
+    for (size_t n = 1; n < 40; ++n) CHECK(*(*file)->read_at(8, n) == long_text.substr(0, n));
+    REQUIRE((*file)->truncate(8));
     CHECK(*(*file)->read_at(8, 1) == "");
     CHECK(*(*file)->read_at(1000, 1) == "");
     CHECK((*file)->sync());
     REQUIRE((*file)->truncate(2));
     CHECK(*files.read_file(dir + "/a") == std::string("1\0", 2));
+  });
+}
+
+TEST_CASE("advice about a file changes nothing of what is read and written") {
+  on_both([](FileSystem& files, const std::string& dir) {
+    const auto file = files.open(dir + "/a", OpenMode::CreateNew);
+    REQUIRE(file);
+    const std::string bytes((3U << 20U) + 7, 'x');
+    REQUIRE((*file)->write_at(0, bytes));
+    (*file)->advise(FileUse::Soon);
+    (*file)->advise(FileUse::NoMore);  // not written to the disk yet
+    CHECK(*(*file)->read_at(0, bytes.size()) == bytes);
+    REQUIRE((*file)->sync());
+    (*file)->advise(FileUse::NoMore);
+    CHECK(*(*file)->read_at(0, bytes.size()) == bytes);
+    REQUIRE((*file)->write_at(1, "y"));
+    CHECK(*(*file)->read_at(0, 3) == "xyx");
   });
 }
 

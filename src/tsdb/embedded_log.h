@@ -184,6 +184,7 @@ class EmbeddedLog final : public storage::Log {
   storage::LogDamage cut_off_damage(const Replay& replay, const Segment& segment,
                                     const Loaded& loaded,
                                     const SegmentReader::Record& record) const;
+  void advise(const Segment& segment, core::FileUse use) const;
   void note_gaps(Replay& replay, std::optional<int64_t> before_ms);
   std::string path(const std::string& name) const { return options_.dir + "/" + name; }
 

@@ -20,8 +20,8 @@ namespace {
 constexpr uint64_t kPieceBytes = 4096;
 // A disk takes seconds to give a piece up: after so many of a file no others are tried.
 constexpr size_t kUnreadPiecesMax = 64;
-// Logs in segments of that size are replayed on two threads.
-constexpr uint64_t kAheadBytesMin = 4 << 20;
+// Logs in segments of that size are read ahead and replayed on two threads.
+constexpr uint64_t kLargeSegmentMin = 4 << 20;
 
 }  // namespace
 
@@ -211,6 +211,7 @@ Result<void> EmbeddedLog::replay(LogPosition from, const Visitor& visit) {
     segments.assign(segments_.begin(), segments_.end());
     end = std::max(durable_end_, found_end_);
   }
+  const bool is_large = options_.segment_bytes >= kLargeSegmentMin;
   const auto read_all = [&](const Replay::Give& give) -> Result<void> {
     Replay state{.from = from, .give = give};
     if (begin_damage_ && !segments.empty() && from <= begin_damage_->end &&
@@ -220,7 +221,10 @@ Result<void> EmbeddedLog::replay(LogPosition from, const Visitor& visit) {
     for (size_t i = 0; i < segments.size(); ++i) {
       const LogPosition segment_end = i + 1 < segments.size() ? segments[i + 1].first : end;
       if (segment_end <= from || segment_end == segments[i].first) continue;
+      if (is_large && i + 1 < segments.size()) advise(segments[i + 1], core::FileUse::Soon);
       TRY(replay_segment(segments[i], segment_end, state));
+      // A start that is over soon must not have filled the memory with what it has read.
+      if (is_large) advise(segments[i], core::FileUse::NoMore);
     }
     if (unread_end_) state.gaps.push_back(*unread_end_);
     note_gaps(state, std::nullopt);
@@ -229,7 +233,7 @@ Result<void> EmbeddedLog::replay(LogPosition from, const Visitor& visit) {
   const Visitor take = [&](LogPosition position, const LogBatch& batch) {
     return visit(position, batch).context("replay record {}", position);
   };
-  if (options_.segment_bytes < kAheadBytesMin) {
+  if (!is_large) {
     return read_all(
         [&](LogPosition position, LogBatch& batch, const auto&) { return take(position, batch); });
   }
@@ -240,6 +244,12 @@ Result<void> EmbeddedLog::replay(LogPosition from, const Visitor& visit) {
         });
       },
       take);
+}
+
+void EmbeddedLog::advise(const Segment& segment, core::FileUse use) const {
+  const Result<std::unique_ptr<core::File>> file =
+      files_.open(path(segment.name), core::OpenMode::Read);
+  if (file) (*file)->advise(use);
 }
 
 Result<void> EmbeddedLog::replay_segment(const Segment& segment, LogPosition end, Replay& replay) {

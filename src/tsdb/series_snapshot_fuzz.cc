@@ -21,6 +21,7 @@ class Bytes final : public core::File {
   core::Result<void> truncate(uint64_t) override { return {}; }
   core::Result<uint64_t> size() const override { return bytes_.size(); }
   core::Result<void> allocate(uint64_t) override { return {}; }
+  void advise(core::FileUse) const override {}
 
  private:
   const std::string_view bytes_;

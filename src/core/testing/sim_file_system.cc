@@ -419,6 +419,8 @@ class SimFileSystem::SimFile final : public File {
     return resize(size);
   }
 
+  void advise(FileUse) const override {}
+
  private:
   Result<void> usable() const {
     TRY(state_->alive(path_));
