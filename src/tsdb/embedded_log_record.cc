@@ -4,9 +4,11 @@
 #include "core/varint.h"
 #include "encoding/record_blocks.h"
 
+#include <array>
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <span>
 
 namespace tsdb {
 
@@ -195,6 +197,47 @@ void write_all_series(Writer& out, const LogBatch& batch, int64_t base_ms) {
   }
 }
 
+// How the bytes of a value code become a value, without a branch: which code comes next
+// nobody can predict.
+struct ValueForm {
+  uint64_t mask = 0;      // of the eight bytes that were loaded
+  uint64_t raw_mask = 0;  // all ones: the bytes are the value's own top bytes
+  double divisor = 1;     // of the others, which are integers
+  uint8_t shift = 0;      // to where the own bytes belong
+  uint8_t size = 0;
+};
+
+constexpr std::array<ValueForm, 16> make_value_forms() {
+  std::array<ValueForm, 16> forms;
+  const auto set = [&](uint8_t code, uint8_t size, bool is_raw, double divisor) {
+    forms[code] = {.mask = size == 8 ? ~uint64_t{0} : (uint64_t{1} << (8U * size)) - 1,
+                   .raw_mask = is_raw ? ~uint64_t{0} : 0,
+                   .divisor = divisor,
+                   .shift = static_cast<uint8_t>(is_raw ? 64 - 8 * size : 0),
+                   .size = size};
+  };
+  set(kZero, 0, false, 1);
+  for (uint8_t size = 1; size < 8; ++size) {
+    set(static_cast<uint8_t>(kInteger1 + size - 1), size, false, 1);
+  }
+  set(kRaw, 8, true, 1);
+  for (uint8_t size = 3; size <= 6; ++size) {
+    set(static_cast<uint8_t>(kMilli3 + size - 3), size, false, kMilli);
+  }
+  set(kTop2, 2, true, 1);
+  set(kTop4, 4, true, 1);
+  set(kTop6, 6, true, 1);
+  return forms;
+}
+constexpr std::array<ValueForm, 16> kValueForms = make_value_forms();
+
+double value_of(const ValueForm& form, uint64_t loaded) {
+  const uint64_t bytes = loaded & form.mask;
+  const double number = static_cast<double>(core::unzigzag(bytes)) / form.divisor;
+  return std::bit_cast<double>((std::bit_cast<uint64_t>(number) & ~form.raw_mask) |
+                               (bytes << form.shift & form.raw_mask));
+}
+
 // Takes a payload apart. `rest` shrinks; what is asked for and missing is malformed.
 class Reader {
  public:
@@ -215,40 +258,32 @@ class Reader {
     return true;
   }
   bool value(uint8_t code, double& value) {
-    if (code == kZero) {
-      value = 0;
-      return true;
-    }
+    const ValueForm& form = kValueForms[code];
+    if (rest_.size() < form.size) return false;
     uint64_t bytes = 0;
-    if (code < kRaw) {
-      if (!low_bytes(bytes, code)) return false;
-      value = static_cast<double>(core::unzigzag(bytes));
-      return true;
-    }
-    if (code >= kMilli3 && code <= kMilli6) {
-      if (!low_bytes(bytes, static_cast<size_t>(code - kMilli3) + 3)) return false;
-      value = static_cast<double>(core::unzigzag(bytes)) / kMilli;
-      return true;
-    }
-    const size_t size = code == kRaw ? 8U : code == kTop2 ? 2U : code == kTop4 ? 4U : 6U;
-    if (!low_bytes(bytes, size)) return false;
-    value = std::bit_cast<double>(bytes << (64 - 8 * size));
+    std::memcpy(&bytes, rest_.data(), form.size);
+    rest_.remove_prefix(form.size);
+    value = value_of(form, bytes);
     return true;
   }
 
  private:
-  bool low_bytes(uint64_t& value, size_t size) {
-    if (rest_.size() < size) return false;
-    value = 0;
-    std::memcpy(&value, rest_.data(), size);
-    rest_.remove_prefix(size);
-    return true;
-  }
-
   std::string_view rest_;
 };
 
-bool read_samples(Reader& in, uint64_t count, int64_t base_ms, LogBatch& batch) {
+// A batch while it is read: its samples are more than it has yet.
+struct Reading {
+  LogBatch& batch;
+  Previous previous;
+  Counts totals;
+
+  void add(model::Sample sample) {
+    if (totals.samples == batch.samples.size()) batch.samples.resize(totals.samples + 1);
+    batch.samples[totals.samples++] = sample;
+  }
+};
+
+bool read_samples(Reader& in, uint64_t count, int64_t base_ms, Reading& reading) {
   int64_t time_ms = base_ms;
   int64_t step_ms = 0;
   for (uint64_t i = 0; i < count; ++i) {
@@ -263,15 +298,65 @@ bool read_samples(Reader& in, uint64_t count, int64_t base_ms, LogBatch& batch) 
     time_ms = advance(time_ms, step_ms);
     model::Sample sample{.timestamp_ms = time_ms};
     if (!in.value(head >> 4, sample.value)) return false;
-    batch.samples.push_back(sample);
+    reading.add(sample);
   }
   return true;
 }
 
-bool read_series(Reader& in, LogBatch& batch, Previous& previous, Counts& totals) {
+// Known series with a single sample, which nearly all are, as long as they come and the bytes
+// cannot end within one. Gives how many.
+size_t read_plain_series(Reader& in, std::span<LogSeries> series, Reading& reading) {
+  constexpr size_t kBytesMax = 1 + 2 * kVarintMax + kValueMax;
+  if (reading.batch.samples.size() < reading.totals.samples + series.size()) {
+    reading.batch.samples.resize(reading.totals.samples + series.size());
+  }
+  model::Sample* const samples = reading.batch.samples.data() + reading.totals.samples;
+  const auto first_end = static_cast<uint32_t>(reading.totals.samples + 1);
+  const auto histograms_end = static_cast<uint32_t>(reading.totals.histograms);
+  const auto exemplars_end = static_cast<uint32_t>(reading.totals.exemplars);
+  Previous previous = reading.previous;
+  std::string_view rest = in.rest();
+  size_t i = 0;
+  for (; i < series.size() && rest.size() >= kBytesMax; ++i) {
+    const auto head = static_cast<uint8_t>(rest.front());
+    if ((head & (kNew | kCounts)) != 0) break;
+    if ((head & (kIdJump | kTimeJump)) == 0) {
+      rest.remove_prefix(1);
+    } else {
+      Reader jumps(rest.substr(1));
+      int64_t jump = 0;
+      int64_t jump_ms = 0;
+      if ((head & kIdJump) != 0 && !jumps.signed_varint(jump)) break;
+      if ((head & kTimeJump) != 0 && !jumps.signed_varint(jump_ms)) break;
+      previous.id += static_cast<uint64_t>(jump);
+      previous.time_ms = advance(previous.time_ms, jump_ms);
+      rest = jumps.rest();
+    }
+    ++previous.id;
+    const ValueForm& form = kValueForms[head >> 4];
+    uint64_t bytes = 0;
+    std::memcpy(&bytes, rest.data(), sizeof(bytes));
+    rest.remove_prefix(form.size);
+    samples[i] = {.timestamp_ms = previous.time_ms, .value = value_of(form, bytes)};
+    series[i] = {.id = previous.id,
+                 .labels = {},
+                 .is_new = false,
+                 .samples_end = first_end + static_cast<uint32_t>(i),
+                 .histograms_end = histograms_end,
+                 .exemplars_end = exemplars_end};
+  }
+  in.rest() = rest;
+  reading.previous = previous;
+  reading.totals.samples += i;
+  return i;
+}
+
+bool read_series(Reader& in, LogSeries& one, Reading& reading) {
+  Previous& previous = reading.previous;
+  Counts& totals = reading.totals;
   uint8_t head = 0;
   if (!in.byte(head)) return false;
-  LogSeries one;
+  one = {};
   one.id = previous.id + 1;
   one.is_new = (head & kNew) != 0;
   if ((head & kIdJump) != 0) {
@@ -286,7 +371,7 @@ bool read_series(Reader& in, LogBatch& batch, Previous& previous, Counts& totals
     previous.time_ms = advance(previous.time_ms, jump_ms);
     model::Sample sample{.timestamp_ms = previous.time_ms};
     if (!in.value(head >> 4, sample.value)) return false;
-    batch.samples.push_back(sample);
+    reading.add(sample);
   } else {
     if ((head & ~(kNew | kIdJump | kCounts)) != 0) return false;
     Counts counts;
@@ -296,15 +381,14 @@ bool read_series(Reader& in, LogBatch& batch, Previous& previous, Counts& totals
     if (counts.histograms > left || counts.exemplars > left) return false;
     totals.histograms += counts.histograms;
     totals.exemplars += counts.exemplars;
-    if (!read_samples(in, counts.samples, previous.time_ms, batch)) return false;
+    if (!read_samples(in, counts.samples, previous.time_ms, reading)) return false;
   }
   // Every histogram and exemplar takes bytes that are still to come.
   if (totals.histograms > in.rest().size() || totals.exemplars > in.rest().size()) return false;
-  one.samples_end = static_cast<uint32_t>(batch.samples.size());
+  one.samples_end = static_cast<uint32_t>(totals.samples);
   one.histograms_end = static_cast<uint32_t>(totals.histograms);
   one.exemplars_end = static_cast<uint32_t>(totals.exemplars);
   previous.id = one.id;
-  batch.series.push_back(one);
   return true;
 }
 
@@ -332,13 +416,17 @@ bool read_payload(Reader& in, LogBatch& batch) {
   if (!core::take_string(in.rest(), batch.tenant)) return false;
   if (!in.signed_varint(base_ms) || !in.varint(series_count)) return false;
   if (series_count > in.rest().size()) return false;
-  batch.series.reserve(series_count);
-  Previous previous{.id = 0, .time_ms = base_ms};
-  Counts totals;
-  for (uint64_t i = 0; i < series_count; ++i) {
-    if (!read_series(in, batch, previous, totals)) return false;
+  batch.series.resize(series_count);
+  Reading reading{.batch = batch, .previous = {.id = 0, .time_ms = base_ms}, .totals = {}};
+  for (size_t i = 0; i < series_count;) {
+    if (const size_t plain = read_plain_series(in, std::span(batch.series).subspan(i), reading)) {
+      i += plain;
+    } else if (!read_series(in, batch.series[i++], reading)) {
+      return false;
+    }
   }
-  return read_blocks(in, totals, base_ms, batch);
+  batch.samples.resize(reading.totals.samples);
+  return read_blocks(in, reading.totals, base_ms, batch);
 }
 
 }  // namespace
@@ -367,7 +455,10 @@ void append_batch_payload(std::string& out, const LogBatch& batch) {
 }
 
 Result<void> decode_batch_payload(std::string_view payload, LogBatch& batch) {
-  batch.clear();
+  // Series and samples stay to be overwritten: most batches are as large as the one before.
+  batch.histograms.clear();
+  batch.exemplars.clear();
+  batch.metadata.clear();
   Reader in(payload);
   if (!read_payload(in, batch)) {
     return core::fail(ErrorCode::Corruption, "malformed batch at byte {} of {}",
