@@ -50,7 +50,13 @@ SeriesRef Head::create_series(std::string_view canonical, const Identity& identi
 // In the order of the series: each line of them is read once.
 void Head::rebuild_table() {
   table_ = IdentityTable(index_.live_count());
-  for (const SeriesRef ref : index_.all_refs()) table_.insert(series_.at(ref).identity, ref);
+  const std::vector<SeriesRef>& refs = index_.all_refs();
+  for (size_t i = 0; i < refs.size(); ++i) {
+    if (i + kPrefetchAhead < refs.size()) {
+      table_.prefetch(series_.at(refs[i + kPrefetchAhead]).identity);
+    }
+    table_.insert(series_.at(refs[i]).identity, refs[i]);
+  }
 }
 
 std::optional<SeriesRef> Head::ref_of(const Identity& identity) const {

@@ -67,15 +67,31 @@ PairId LabelIndex::intern(const model::Label& label) {
 void LabelIndex::add(SeriesRef ref, model::LabelsView labels, std::vector<PairId>& pairs) {
   ENSURE(all_.empty() || all_.back() < ref);
   append(all_, ref);
-  for (const model::Label& label : labels) {
-    const PairId id = intern(label);
+  // Series come in the order of their sources: most labels are those of the series before.
+  const size_t begin = pairs.size();
+  std::string_view rest = labels.bytes();
+  for (size_t i = 0; !rest.empty(); ++i) {
+    PairId id = 0;
+    if (i < last_pairs_.size() && rest.starts_with(pairs_[last_pairs_[i]].bytes)) {
+      id = last_pairs_[i];
+      rest.remove_prefix(pairs_[id].bytes.size());
+    } else {
+      const model::LabelsView left(rest);
+      const auto label = left.begin();
+      if (label == left.end()) break;
+      id = intern(*label);
+      // Canonical: nothing of a label is behind its value.
+      rest.remove_prefix(static_cast<size_t>(label->value.end() - rest.begin()));
+    }
     append(pairs_[id].refs, ref);
     pairs.push_back(id);
   }
+  last_pairs_.assign(pairs.begin() + static_cast<ptrdiff_t>(begin), pairs.end());
 }
 
 void LabelIndex::remove(const std::vector<SeriesRef>& refs, const PairsOf& pairs_of) {
   if (refs.empty()) return;
+  last_pairs_.clear();
   std::vector<PairId> touched;
   for (const SeriesRef ref : refs) {
     for (const PairId pair : pairs_of(ref)) touched.push_back(pair);

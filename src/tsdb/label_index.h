@@ -97,6 +97,7 @@ class LabelIndex final : public PostingsSource {
   std::vector<SeriesRef> all_;
   PairsOf pairs_of_;
   uint64_t removals_ = 0;
+  std::vector<PairId> last_pairs_;  // of the series that was added last
   std::string scratch_;
 };
 

@@ -36,12 +36,16 @@ class SeriesById {
       lone_.insert_or_assign(id, ref);
       return;
     }
-    std::unique_ptr<Page>& page = pages_[id / kPageSize];
-    if (page == nullptr) {
-      page = std::make_unique<Page>();
-      page->fill(kNone);
+    if (id / kPageSize != last_number_ || last_ == nullptr) {
+      std::unique_ptr<Page>& page = pages_[id / kPageSize];
+      if (page == nullptr) {
+        page = std::make_unique<Page>();
+        page->fill(kNone);
+      }
+      last_number_ = id / kPageSize;
+      last_ = page.get();
     }
-    (*page)[id % kPageSize] = ref;
+    (*last_)[id % kPageSize] = ref;
   }
 
  private:
@@ -52,7 +56,7 @@ class SeriesById {
   std::unordered_map<uint64_t, std::unique_ptr<Page>> pages_;
   std::unordered_map<uint64_t, SeriesRef> lone_;
   mutable uint64_t last_number_ = 0;  // of the page that was used last
-  mutable const Page* last_ = nullptr;
+  mutable Page* last_ = nullptr;
 };
 
 }  // namespace tsdb
