@@ -181,20 +181,25 @@ Result<void> Engine::recover() {
   constexpr int64_t kReportEveryNs = 5'000'000'000;
   int64_t reported_ns = started_ns;
   uint64_t next_id = impl.share.next_series_id;
+  uint64_t waiting_bytes = 0;
   const auto visit = [&](LogPosition position, const storage::LogBatch& batch) -> Result<void> {
-    Tenant& tenant = impl.tenant_for(std::string(batch.tenant));
-    const Head::Unknown unknown = tenant.head.replay(position, batch);
-    impl.note_dropped(impl.dropped, batch, unknown.lost);
-    impl.note_dropped(impl.perhaps_dropped, batch, unknown.perhaps_gone);
-    for (const storage::LogSeries& one : batch.series) {
-      if (one.id < kOwnIdEnd) next_id = std::max(next_id, one.id + 1);
+    Head& head = impl.tenant_for(std::string(batch.tenant)).head;
+    const size_t waiting_before = head.waiting_bytes();
+    const Head::Replayed replayed = head.replay(position, batch);
+    impl.note_dropped(impl.dropped, batch, replayed.lost);
+    impl.note_dropped(impl.perhaps_dropped, batch, replayed.perhaps_gone);
+    next_id = std::max(next_id, replayed.id_max + 1);
+    waiting_bytes += head.waiting_bytes() - waiting_before;
+    if (waiting_bytes > impl.waiting_bytes_max()) {
+      for (Tenant* one : impl.all_tenants()) one->head.apply_waiting();
+      waiting_bytes = 0;
     }
     const std::lock_guard lock(impl.progress_mutex);
     ReplayProgress& progress = impl.progress;
     progress.position = position + 1;
     ++progress.records;
     progress.samples += batch.samples.size() + batch.histograms.size();
-    progress.dropped_samples += unknown.lost;
+    progress.dropped_samples += replayed.lost;
     if (impl.clock.monotonic_ns() - reported_ns > kReportEveryNs) {
       reported_ns = impl.clock.monotonic_ns();
       core::log_info(

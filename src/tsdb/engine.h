@@ -50,7 +50,10 @@ struct EngineOptions {
   int64_t stale_after_ms = 900'000;  // series leave the head without a sample; 0: never
   size_t stale_series_min = 1'000;   // so many at once, and a fiftieth of all
   size_t block_index_cache_bytes = 256ULL << 20U;  // decoded indexes of blocks
-  uint64_t reserve_bytes = 32ULL << 20U;           // of the disk (disk_guard.h); merges leave twice
+  // Samples of the log that wait at a start to be sorted by series; less when there are few
+  // series (engine_recovery.cc).
+  uint64_t replay_window_bytes = 1ULL << 30U;
+  uint64_t reserve_bytes = 32ULL << 20U;  // of the disk (disk_guard.h); merges leave twice
 };
 
 struct EngineDeps {

@@ -115,6 +115,7 @@ struct Engine::Impl {
   std::string older_snapshot() const;
   bool has_lost_records() const { return is_snapshot_damaged || !log.damage().empty(); }
   uint64_t unused_series_id(uint64_t next) const;
+  uint64_t waiting_bytes_max() const;
   struct Dropped;
   static void note_dropped(Dropped& dropped, const storage::LogBatch& batch, uint64_t samples);
   void note_dropped_samples(const Dropped& lost, std::string_view key);

@@ -187,6 +187,14 @@ uint64_t Engine::Impl::unused_series_id(uint64_t next) const {
   return std::max(next, manifest.next_series_id + log.high() * kIdsMax);
 }
 
+// Several samples of each series, and a small part of what the series take themselves.
+uint64_t Engine::Impl::waiting_bytes_max() const {
+  constexpr uint64_t kBytesMin = 16U << 20U;
+  constexpr uint64_t kBytesPerSeries = 128;
+  return std::min(options.replay_window_bytes,
+                  std::max(kBytesMin, kBytesPerSeries * share.series.load()));
+}
+
 void Engine::Impl::note_dropped(Dropped& dropped, const storage::LogBatch& batch,
                                 uint64_t samples) {
   if (samples == 0) return;

@@ -24,6 +24,7 @@
 #include "tsdb/label_index.h"
 #include "tsdb/manifest.h"
 #include "tsdb/reader_epochs.h"
+#include "tsdb/replay_window.h"
 #include "tsdb/series_by_id.h"
 #include "tsdb/series_groups.h"
 
@@ -133,14 +134,18 @@ class Head {
                                                            const AppendContext& context,
                                                            storage::Log& log,
                                                            storage::AppendSummary& summary);
-  // Applies what was judged in an earlier life. Ids that were met before have no labels.
-  // The samples of unknown ids, without those that blocks hold. Where deletions cover them or
-  // series were evicted since, the series may have gone with that, or its labels were lost.
-  struct Unknown {
+  // Takes what was judged in an earlier life. Ids that were met before have no labels. Floats
+  // wait until apply_waiting() or finish_replay() (head_window.cc).
+  struct Replayed {
+    uint64_t id_max = 0;  // of the series table; 0: none
+    // The samples of unknown ids, without those that blocks hold. Where deletions cover them or
+    // series were evicted since, the series may have gone with that, or its labels were lost.
     uint64_t lost = 0;
     uint64_t perhaps_gone = 0;  // deleted, or evicted for a block
   };
-  Unknown replay(storage::LogPosition position, const storage::LogBatch& batch);
+  Replayed replay(storage::LogPosition position, const storage::LogBatch& batch);
+  size_t waiting_bytes() const { return window_.size_bytes(); }
+  void apply_waiting();
   // A series, metadata or exemplar of the snapshot; before replay().
   void restore_series(uint64_t id, std::string_view labels);
   void restore_metadata(const model::Metadata& metadata);
@@ -150,7 +155,7 @@ class Head {
   void restore_deleted(std::vector<Tombstone> tombstones) { deleted_ = std::move(tombstones); }
   // Unknown ids of records before that position may be those of series that were evicted.
   void restore_evicted(storage::LogPosition log_before) { evicted_log_before_ = log_before; }
-  void finish_replay();  // forgets what only replay() needed
+  void finish_replay();  // applies what waits and forgets what only replay() needed
 
   // --- Reading (head_read.cc)
 
@@ -350,19 +355,38 @@ class Head {
   void refuse(storage::AppendSummary& summary, storage::RefusalReason reason,
               std::string_view labels, int64_t time_ms) const;
   const model::Histogram* find_histogram(const SeriesExtra& extra, int64_t time_ms) const;
-  std::optional<double> find_float(const Series& series, int64_t time_ms) const;
+  struct FloatWork;
+  static std::optional<double> find_float(const Series& series, int64_t time_ms, FloatWork& work);
 
   // Under both locks.
   void apply(storage::LogPosition position, const storage::LogBatch& batch,
              std::span<const SeriesRef> refs);
   void apply_float(Series& series, SeriesRef ref, const model::Sample& sample);
+  // What one thread needs to apply floats, and what is to be counted then.
+  struct FloatWork {
+    std::vector<int64_t> times_ms;
+    std::vector<double> values;
+    std::string bytes;
+    uint64_t sealed = 0;
+    uint64_t late = 0;
+    std::vector<Chunk*> joined;  // what they held is sealed again with what followed
+  };
+  // Touches the series and the work alone.
+  static void apply_float(Series& series, SeriesRef ref, const model::Sample& sample,
+                          FloatWork& work);
+  static size_t open_size_max(const Series& series, SeriesRef ref);
+  static void seal(Series& series, FloatWork& work);
+  void settle(FloatWork& work);
   void apply_histogram(Series& series, const model::HistogramSample& sample);
   void apply_patch(storage::LogPosition position, SeriesRef ref, const model::Sample& sample);
   void apply_patch(storage::LogPosition position, SeriesRef ref,
                    const model::HistogramSample& sample);
   SeriesExtra& begin_patch(storage::LogPosition position, SeriesRef ref, int64_t time_ms);
+  bool is_noted(int64_t time_ms) const {
+    return time_ms <= newest_ms_.load(std::memory_order_relaxed) && time_ms >= noted_start_ms_ &&
+           time_ms < noted_end_ms_;
+  }
   void note_position(int64_t time_ms, storage::LogPosition position);
-  void seal(Series& series);
   void seal_histograms(SeriesExtra& extra, size_t keep);
   void retire(Chunk* chunk);
   void free_retired();
@@ -372,8 +396,15 @@ class Head {
                uint32_t flush_max, HeadCapture& out) const;
   void prefetch(std::span<const SeriesRef> refs, model::TimeRange range, CaptureHow how) const;
   std::vector<SeriesRef> patched_series(model::TimeRange range) const;
+  void restore(uint64_t id, std::string_view labels, const Identity& identity);
+  void restore_new(const storage::LogBatch& batch);
   bool replays(SeriesRef ref, int64_t time_ms, storage::LogPosition position);
-  void count_unknown(int64_t time_ms, storage::LogPosition position, Unknown& unknown) const;
+  void count_unknown(int64_t time_ms, storage::LogPosition position, Replayed& replayed) const;
+  void take_float(SeriesRef ref, const model::Sample& sample, storage::LogPosition position);
+  void replay_rest(storage::LogPosition position, const storage::LogBatch& batch);
+  void apply_group(size_t group, ReplayWindow::Columns& columns, FloatWork& work);
+  static void apply_run(Series& series, SeriesRef ref, std::span<const int64_t> times_ms,
+                        std::span<const double> values, FloatWork& work);
 
   template <typename ShortenChunk>
   void shorten_chunks(Chunk*& newest, model::TimeRange range, const ShortenChunk& shorten);
@@ -443,19 +474,17 @@ class Head {
   uint64_t piece_late_ = 0;            // the weight of its late samples
   std::vector<SeriesRef> piece_refs_;
   std::deque<std::string> piece_labels_;
-  std::vector<SeriesRef> refs_;  // of the batch's series
+  std::vector<SeriesRef> refs_;           // of the batch's series
+  std::vector<Identity> new_identities_;  // of those that a record introduces; during replay
   std::vector<PairId> pair_scratch_;
   std::vector<model::Sample> sorted_;
   SeriesById by_id_;                                              // during replay
+  ReplayWindow window_;                                           // during replay
   storage::LogPosition closed_log_before_ = 0;                    // during replay
   storage::LogPosition evicted_log_before_ = 0;                   // during replay
   std::vector<Tombstone> deleted_;                                // during replay
   std::vector<std::optional<std::vector<uint32_t>>> deleted_of_;  // series -> of deleted_
-  std::vector<int64_t> seal_times_;
-  std::vector<double> seal_values_;
-  std::string seal_bytes_;
-  mutable std::vector<int64_t> find_times_;  // find_float()'s
-  mutable std::vector<double> find_values_;
+  FloatWork work_;
   mutable std::vector<model::HistogramSample> find_histograms_;
 
   Churn churn_;  // has a lock of its own

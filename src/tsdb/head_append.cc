@@ -344,7 +344,7 @@ void Head::judge_floats(Series& series, std::span<const Sample> samples, AppendS
   }
 }
 
-std::optional<double> Head::find_float(const Series& series, int64_t time_ms) const {
+std::optional<double> Head::find_float(const Series& series, int64_t time_ms, FloatWork& work) {
   if (time_ms == series.last_time_ms) return series.last_value;
   for (size_t i = series.open.size(); i-- > 0 && series.open.time_ms(i) >= time_ms;) {
     if (series.open.time_ms(i) == time_ms) return series.open.value(i);
@@ -352,12 +352,13 @@ std::optional<double> Head::find_float(const Series& series, int64_t time_ms) co
   for (const Chunk* chunk = series.chunks; chunk != nullptr && chunk->max_time_ms >= time_ms;
        chunk = chunk->prev) {
     if (chunk->min_time_ms > time_ms) continue;
-    find_times_.clear();
-    find_values_.clear();
-    ENSURE(encoding::decode_float_chunk(chunk->bytes(), find_times_, find_values_).has_value());
-    const auto at = std::lower_bound(find_times_.begin(), find_times_.end(), time_ms);
-    if (at != find_times_.end() && *at == time_ms) {
-      return find_values_[static_cast<size_t>(at - find_times_.begin())];
+    std::vector<int64_t>& times = work.times_ms;
+    times.clear();
+    work.values.clear();
+    ENSURE(encoding::decode_float_chunk(chunk->bytes(), times, work.values).has_value());
+    const auto at = std::lower_bound(times.begin(), times.end(), time_ms);
+    if (at != times.end() && *at == time_ms) {
+      return work.values[static_cast<size_t>(at - times.begin())];
     }
   }
   if (series.extra == nullptr) return std::nullopt;
@@ -517,7 +518,7 @@ void Head::apply(LogPosition position, const LogBatch& batch, std::span<const Se
         continue;
       }
       note_position(batch.samples[sample].timestamp_ms, position);
-      apply_float(series, refs[i], batch.samples[sample]);
+      apply_float(series, refs[i], batch.samples[sample], work_);
     }
     for (; histogram < one.histograms_end; ++histogram) {
       if (batch.histograms[histogram].timestamp_ms < closed) {
@@ -535,6 +536,7 @@ void Head::apply(LogPosition position, const LogBatch& batch, std::span<const Se
       }
     }
   }
+  settle(work_);
   for (const model::Metadata& one : batch.metadata) metadata_[one.metric] = one;
   if (retired_.size() > kRetiredMax) free_retired();
 }
@@ -551,40 +553,59 @@ void Head::note_position(int64_t time_ms, LogPosition position) {
 }
 
 void Head::apply_float(Series& series, SeriesRef ref, const Sample& sample) {
+  apply_float(series, ref, sample, work_);
+  settle(work_);
+}
+
+void Head::apply_float(Series& series, SeriesRef ref, const Sample& sample, FloatWork& work) {
   const int64_t time = sample.timestamp_ms;
   if (time > series.last_time_ms || series.last_time_ms == kNoTime) {
-    // The first chunk ends at a place of its own, so that the series of one scrape do
-    // not all seal in the same request.
-    const size_t full =
-        series.chunks == nullptr ? OpenChunk::kCapacityMax / 2 + ref % 17 : OpenChunk::kCapacityMax;
-    if (series.open.size() >= full || !series.open.fits(time)) seal(series);
+    if (series.open.size() >= open_size_max(series, ref) || !series.open.fits(time)) {
+      seal(series, work);
+    }
     series.open.add(time, sample.value);
     series.last_time_ms = time;
     series.last_value = sample.value;
     return;
   }
   if (series.extra == nullptr) series.extra = std::make_unique<SeriesExtra>();
-  if (series.extra->late.emplace(time, sample.value).second) late_weight_ += kFloatWeight;
+  if (series.extra->late.emplace(time, sample.value).second) ++work.late;
 }
 
-void Head::seal(Series& series) {
-  seal_times_.clear();
-  seal_values_.clear();
+// The first chunk ends at a place of its own, so that the series of one scrape do not all seal
+// in the same request.
+size_t Head::open_size_max(const Series& series, SeriesRef ref) {
+  return series.chunks == nullptr ? OpenChunk::kCapacityMax / 2 + ref % 17
+                                  : OpenChunk::kCapacityMax;
+}
+
+void Head::seal(Series& series, FloatWork& work) {
+  work.times_ms.clear();
+  work.values.clear();
   Chunk* prev = series.chunks;
   const bool joins = prev != nullptr && prev->count + series.open.size() <= kChunkTarget;
   if (joins) {
-    ENSURE(encoding::decode_float_chunk(prev->bytes(), seal_times_, seal_values_).has_value());
+    ENSURE(encoding::decode_float_chunk(prev->bytes(), work.times_ms, work.values).has_value());
   }
-  series.open.copy_to(seal_times_, seal_values_);
-  seal_bytes_.clear();
-  encoding::append_float_chunk(seal_bytes_, seal_times_, seal_values_, encoding::Effort::Quick);
+  series.open.copy_to(work.times_ms, work.values);
+  work.bytes.clear();
+  encoding::append_float_chunk(work.bytes, work.times_ms, work.values, encoding::Effort::Quick);
   Chunk* const sealed =
-      Chunk::create(seal_bytes_, seal_times_.front(), seal_times_.back(), seal_times_.size());
+      Chunk::create(work.bytes, work.times_ms.front(), work.times_ms.back(), work.times_ms.size());
   sealed->prev = joins ? prev->prev : prev;
   series.chunks = sealed;
   series.open.clear();
-  ++chunk_count_;
-  if (joins) retire(prev);
+  ++work.sealed;
+  if (joins) work.joined.push_back(prev);
+}
+
+void Head::settle(FloatWork& work) {
+  late_weight_ += work.late * kFloatWeight;
+  chunk_count_ += work.sealed;
+  for (Chunk* const chunk : work.joined) retire(chunk);
+  work.late = 0;
+  work.sealed = 0;
+  work.joined.clear();
 }
 
 void Head::apply_histogram(Series& series, const HistogramSample& sample) {
@@ -604,9 +625,9 @@ void Head::apply_histogram(Series& series, const HistogramSample& sample) {
 void Head::seal_histograms(SeriesExtra& extra, size_t keep) {
   auto& open = extra.open_histograms;
   const std::span<const HistogramSample> sealed = std::span(open).first(open.size() - keep);
-  seal_bytes_.clear();
-  encoding::append_histogram_chunk(seal_bytes_, sealed);
-  Chunk* const chunk = Chunk::create(seal_bytes_, sealed.front().timestamp_ms,
+  work_.bytes.clear();
+  encoding::append_histogram_chunk(work_.bytes, sealed);
+  Chunk* const chunk = Chunk::create(work_.bytes, sealed.front().timestamp_ms,
                                      sealed.back().timestamp_ms, sealed.size());
   chunk->prev = extra.histogram_chunks;
   extra.histogram_chunks = chunk;

@@ -87,8 +87,8 @@ void Head::shorten_chunks(Chunk*& newest, TimeRange range, const ShortenChunk& s
 }
 
 void Head::delete_floats(Series& series, SeriesRef ref, TimeRange range) {
-  std::vector<int64_t>& times = seal_times_;
-  std::vector<double>& values = seal_values_;
+  std::vector<int64_t>& times = work_.times_ms;
+  std::vector<double>& values = work_.values;
   const auto keep_rest = [&] {
     size_t kept = 0;
     for (size_t i = 0; i < times.size(); ++i) {
@@ -107,9 +107,9 @@ void Head::delete_floats(Series& series, SeriesRef ref, TimeRange range) {
     ENSURE(encoding::decode_float_chunk(chunk.bytes(), times, values).has_value());
     if (!keep_rest()) return &chunk;
     if (times.empty()) return nullptr;
-    seal_bytes_.clear();
-    encoding::append_float_chunk(seal_bytes_, times, values);
-    return Chunk::create(seal_bytes_, times.front(), times.back(), times.size());
+    work_.bytes.clear();
+    encoding::append_float_chunk(work_.bytes, times, values);
+    return Chunk::create(work_.bytes, times.front(), times.back(), times.size());
   });
   if (!series.open.empty() && series.open.max_time_ms() >= range.start_ms &&
       series.open.time_ms(0) < range.end_ms) {
@@ -162,9 +162,9 @@ void Head::delete_histograms(Series& series, TimeRange range) {
     ENSURE(encoding::decode_histogram_chunk(chunk.bytes(), samples).has_value());
     if (std::erase_if(samples, is_deleted) == 0) return &chunk;
     if (samples.empty()) return nullptr;
-    seal_bytes_.clear();
-    encoding::append_histogram_chunk(seal_bytes_, samples);
-    return Chunk::create(seal_bytes_, samples.front().timestamp_ms, samples.back().timestamp_ms,
+    work_.bytes.clear();
+    encoding::append_histogram_chunk(work_.bytes, samples);
+    return Chunk::create(work_.bytes, samples.front().timestamp_ms, samples.back().timestamp_ms,
                          samples.size());
   });
   std::erase_if(open, is_deleted);

@@ -59,7 +59,7 @@ void add_slots(const std::map<int64_t, Patch<Value>>& patches, int64_t range,
 
 bool Head::takes_late(const Series& series, const Sample& sample, AppendSummary& summary) {
   const int64_t time = sample.timestamp_ms;
-  if (const std::optional<double> stored = find_float(series, time)) {
+  if (const std::optional<double> stored = find_float(series, time, work_)) {
     if (model::same_bits(*stored, sample.value)) {
       ++summary.duplicates;
     } else {
@@ -92,7 +92,7 @@ bool Head::takes_late(const Series& series, const HistogramSample& sample, Appen
       return false;
     }
   }
-  if (find_float(series, time)) {
+  if (find_float(series, time, work_)) {
     refuse(summary, RefusalReason::Conflict, series, time);
     return false;
   }

@@ -14,7 +14,10 @@ using storage::LogPosition;
 
 void Head::restore_series(uint64_t id, std::string_view labels) {
   const std::lock_guard write(write_mutex_);
-  const Identity identity = hasher_(labels);
+  restore(id, labels, hasher_(labels));
+}
+
+void Head::restore(uint64_t id, std::string_view labels, const Identity& identity) {
   std::optional<SeriesRef> ref = ref_of(identity);
   if (!ref) ref = create_series(labels, identity, id < kOwnIdEnd ? id : share_.next_series_id++);
   const std::lock_guard data(data_mutex_);
@@ -25,6 +28,26 @@ void Head::restore_series(uint64_t id, std::string_view labels) {
   }
   series.logged = true;
   by_id_.set(id, *ref, kOwnIdEnd);
+}
+
+// The series that a record introduces. Their places in the table are fetched ahead.
+void Head::restore_new(const LogBatch& batch) {
+  const std::lock_guard write(write_mutex_);
+  new_identities_.clear();
+  for (const storage::LogSeries& one : batch.series) {
+    if (!one.labels.empty()) new_identities_.push_back(hasher_(one.labels));
+  }
+  for (size_t i = 0; i < std::min(kPrefetchAhead, new_identities_.size()); ++i) {
+    table_.prefetch(new_identities_[i]);
+  }
+  size_t i = 0;
+  for (const storage::LogSeries& one : batch.series) {
+    if (one.labels.empty()) continue;
+    if (i + kPrefetchAhead < new_identities_.size()) {
+      table_.prefetch(new_identities_[i + kPrefetchAhead]);
+    }
+    restore(one.id, one.labels, new_identities_[i++]);
+  }
 }
 
 void Head::restore_metadata(const model::Metadata& metadata) {
@@ -64,7 +87,7 @@ bool Head::replays(SeriesRef ref, int64_t time_ms, LogPosition position) {
   });
 }
 
-void Head::count_unknown(int64_t time_ms, LogPosition position, Unknown& unknown) const {
+void Head::count_unknown(int64_t time_ms, LogPosition position, Replayed& replayed) const {
   // What blocks hold may well be unknown: the series has left with the range.
   if (time_ms < closed_before_ms_ && position < closed_log_before_) return;
   const bool may_be_deleted =
@@ -73,60 +96,69 @@ void Head::count_unknown(int64_t time_ms, LogPosition position, Unknown& unknown
       });
   const bool may_be_evicted =
       position < evicted_log_before_ && !PETREL_MUTATED("evict-forgets-position");
-  ++(may_be_deleted || may_be_evicted ? unknown.perhaps_gone : unknown.lost);
+  ++(may_be_deleted || may_be_evicted ? replayed.perhaps_gone : replayed.lost);
 }
 
-Head::Unknown Head::replay(LogPosition position, const LogBatch& batch) {
-  refs_.clear();
-  Unknown unknown;
-  uint32_t begin = 0;
-  uint32_t histograms_begin = 0;
-  for (const storage::LogSeries& one : batch.series) {
-    if (!one.labels.empty()) restore_series(one.id, one.labels);
-    refs_.push_back(by_id_.find(one.id).value_or(kNoSeries));
-    const bool is_unknown = refs_.back() == kNoSeries;
-    for (; begin < one.samples_end; ++begin) {
-      if (is_unknown) count_unknown(batch.samples[begin].timestamp_ms, position, unknown);
-    }
-    for (; histograms_begin < one.histograms_end; ++histograms_begin) {
-      const int64_t time_ms = batch.histograms[histograms_begin].timestamp_ms;
-      if (is_unknown) count_unknown(time_ms, position, unknown);
-    }
+inline void Head::take_float(SeriesRef ref, const Sample& sample, LogPosition position) {
+  const bool is_patch = sample.timestamp_ms < closed_before_ms_;
+  if ((is_patch || !deleted_.empty()) && !replays(ref, sample.timestamp_ms, position)) return;
+  if (is_patch && !PETREL_MUTATED("window-takes-patches")) {
+    const std::lock_guard data(data_mutex_);
+    apply_patch(position, ref, sample);
+    return;
   }
+  if (!is_noted(sample.timestamp_ms) && !PETREL_MUTATED("window-forgets-position")) {
+    const std::lock_guard data(data_mutex_);
+    note_position(sample.timestamp_ms, position);
+  }
+  window_.add(ref, sample.timestamp_ms, sample.value);
+}
 
+// The order of records matters to the floats of each series, to those of patches, to
+// histograms, exemplars and metadata: to each of them alone, so that floats may wait.
+Head::Replayed Head::replay(LogPosition position, const LogBatch& batch) {
+  restore_new(batch);
   const std::lock_guard write(write_mutex_);
-  const std::lock_guard data(data_mutex_);
   // A repeated sample is acknowledged once this record is durable, which a start on a
   // broken disk leaves open.
   last_position_ = position;
-  // What an earlier record holds already is left out too. Of patches apply() sees to that.
-  const int64_t closed = closed_before_ms_;
+  refs_.clear();
+  Replayed replayed;
+  uint32_t sample = 0;
+  uint32_t histogram = 0;
+  for (const storage::LogSeries& one : batch.series) {
+    if (one.id < kOwnIdEnd) replayed.id_max = std::max(replayed.id_max, one.id);
+    const SeriesRef ref = by_id_.find(one.id).value_or(kNoSeries);
+    refs_.push_back(ref);
+    for (; sample < one.samples_end; ++sample) {
+      if (ref != kNoSeries) {
+        take_float(ref, batch.samples[sample], position);
+      } else {
+        count_unknown(batch.samples[sample].timestamp_ms, position, replayed);
+      }
+    }
+    for (; histogram < one.histograms_end; ++histogram) {
+      if (ref != kNoSeries) continue;
+      count_unknown(batch.histograms[histogram].timestamp_ms, position, replayed);
+    }
+  }
+  if (!batch.histograms.empty() || !batch.exemplars.empty() || !batch.metadata.empty()) {
+    replay_rest(position, batch);
+  }
+  return replayed;
+}
+
+// All but floats. What an earlier record holds already is left out; of patches apply() sees to
+// that.
+void Head::replay_rest(LogPosition position, const LogBatch& batch) {
+  const std::lock_guard data(data_mutex_);
   LogBatch& kept = piece_;
   kept.clear();
   kept.metadata = batch.metadata;
-  uint32_t sample = 0;
   uint32_t histogram = 0;
   uint32_t exemplar = 0;
-  const auto prefetch = [&](size_t i) {
-    if (i >= refs_.size() || refs_[i] == kNoSeries) return;
-    series_.prefetch(refs_[i]);
-  };
-  for (size_t i = 0; i < kPrefetchAhead; ++i) prefetch(i);
   for (size_t i = 0; i < batch.series.size(); ++i) {
-    prefetch(i + kPrefetchAhead);
     storage::LogSeries one = batch.series[i];
-    for (; sample < one.samples_end; ++sample) {
-      const Sample& given = batch.samples[sample];
-      if (refs_[i] == kNoSeries || !replays(refs_[i], given.timestamp_ms, position)) continue;
-      const Series& series = series_.at(refs_[i]);
-      const bool is_late =
-          given.timestamp_ms <= series.last_time_ms && given.timestamp_ms >= closed;
-      if (is_late && find_float(series, given.timestamp_ms) &&
-          !PETREL_MUTATED("replay-keeps-duplicates")) {
-        continue;
-      }
-      kept.samples.push_back(given);
-    }
     for (; histogram < one.histograms_end; ++histogram) {
       const HistogramSample& given = batch.histograms[histogram];
       if (refs_[i] == kNoSeries || !replays(refs_[i], given.timestamp_ms, position)) continue;
@@ -140,18 +172,19 @@ Head::Unknown Head::replay(LogPosition position, const LogBatch& batch) {
     for (; exemplar < one.exemplars_end; ++exemplar) {
       kept.exemplars.push_back(batch.exemplars[exemplar]);
     }
-    one.samples_end = static_cast<uint32_t>(kept.samples.size());
+    one.samples_end = 0;
     one.histograms_end = static_cast<uint32_t>(kept.histograms.size());
     one.exemplars_end = static_cast<uint32_t>(kept.exemplars.size());
     kept.series.push_back(one);
   }
   apply(position, kept, refs_);
   kept.clear();
-  return unknown;
 }
 
 void Head::finish_replay() {
+  if (!PETREL_MUTATED("window-forgets-rest")) apply_waiting();
   const std::lock_guard write(write_mutex_);
+  window_ = {};
   by_id_ = {};
   deleted_ = {};
   deleted_of_ = {};

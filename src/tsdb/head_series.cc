@@ -39,7 +39,7 @@ void OpenChunk::reallocate(uint8_t capacity, bool has_times) {
   has_times_ = has_times;
 }
 
-void OpenChunk::add(int64_t time_ms, double value) {
+void OpenChunk::add(int64_t time_ms, double value, size_t more) {
   if (count_ == 0) {
     base_ms_ = time_ms;
     if (!has_memory()) bits_ = std::bit_cast<uint64_t>(value);
@@ -51,8 +51,9 @@ void OpenChunk::add(int64_t time_ms, double value) {
       !has_memory() && (needs_times || std::bit_cast<uint64_t>(value) != bits_);
   if (needs_memory || needs_times || (has_memory() && count_ == capacity_)) {
     // 3, 7, 15, 31: with the 8 bytes that malloc adds, powers of two.
+    const size_t last = std::min<size_t>(count_ + more, kCapacityMax - 1U);
     uint8_t capacity = std::max<uint8_t>(capacity_, 3);
-    while (capacity <= count_) capacity = static_cast<uint8_t>(2 * capacity + 1);
+    while (capacity <= last) capacity = static_cast<uint8_t>(2 * capacity + 1);
     reallocate(capacity, has_times_ || needs_times);
   }
   if (has_memory()) {
@@ -60,6 +61,21 @@ void OpenChunk::add(int64_t time_ms, double value) {
     if (has_times_) offsets()[count_] = static_cast<uint32_t>(offset);
   }
   ++count_;
+}
+
+size_t OpenChunk::add_run(const int64_t* times_ms, const double* values, size_t count) {
+  size_t i = 0;
+  while (i < count && fits(times_ms[i])) {
+    add(times_ms[i], values[i], count - i - 1);
+    ++i;
+    if (!has_memory() || has_times_ || count_ < 2) continue;
+    // What nearly all are: raw values at a steady pace.
+    double* const memory = this->values();
+    for (; i < count && count_ < capacity_ && is_steady(times_ms[i]); ++i) {
+      memory[count_++] = values[i];
+    }
+  }
+  return i;
 }
 
 void OpenChunk::clear() {

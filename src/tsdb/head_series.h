@@ -70,8 +70,11 @@ class OpenChunk {
   bool fits(int64_t time_ms) const {
     return count_ == 0 || (count_ < kCapacityMax && offset_of(time_ms) <= UINT32_MAX);
   }
-  // Precondition: fits(), and later than all before.
-  void add(int64_t time_ms, double value);
+  // Precondition: fits(), and later than all before. So many `more` are known to follow: there
+  // is memory for them at once.
+  void add(int64_t time_ms, double value, size_t more = 0);
+  // As many of the samples as fit one after the other, which are not more than there is room for.
+  size_t add_run(const int64_t* times_ms, const double* values, size_t count);
   void clear();
   void copy_to(std::vector<int64_t>& times, std::vector<double>& values_out) const;
   size_t allocated_bytes() const { return size_of(capacity_, has_times_); }
@@ -91,6 +94,10 @@ class OpenChunk {
  private:
   static size_t size_of(size_t capacity, bool has_times) {
     return capacity * (sizeof(double) + (has_times ? sizeof(uint32_t) : 0));
+  }
+  bool is_steady(int64_t time_ms) const {
+    const uint64_t offset = offset_of(time_ms);
+    return offset == uint64_t{step_ms_} * count_ && offset <= UINT32_MAX;
   }
   uint64_t offset_of(int64_t time_ms) const {
     return static_cast<uint64_t>(time_ms) - static_cast<uint64_t>(base_ms_);

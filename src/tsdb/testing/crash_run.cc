@@ -66,6 +66,9 @@ CrashRun::CrashRun(const CrashOptions& options, CrashCoverage& coverage)
   static constexpr int64_t kStaleAfter[] = {0, 15 * kMinute, kHour};
   engine_options_.stale_after_ms = kStaleAfter[options.seed % std::size(kStaleAfter)];
   engine_options_.stale_series_min = 1;
+  static constexpr uint64_t kReplayWindows[] = {0, 2 << 10U, 6 << 10U, 64 << 20U};
+  engine_options_.replay_window_bytes =
+      kReplayWindows[options.seed / 3 % std::size(kReplayWindows)];
   model_.set_retention({.time_ms = engine_options_.retention_ms});
   log_options_.dir = "data/wal";
   log_options_.segment_bytes = 512ULL << rng_.below(6);

@@ -85,6 +85,11 @@ inline constexpr Mutation kMutations[] = {
     {"replay-keeps-duplicates", "src/tsdb/head_replay.cc", "samples are in memory twice"},
     {"replay-keeps-first-id", "src/tsdb/head_replay.cc",
      "records of a series' second life are lost"},
+    {"window-keeps-time", "src/tsdb/replay_window.h", "samples get the time of the one before"},
+    {"window-keeps-duplicates", "src/tsdb/head_window.cc", "floats are in memory twice"},
+    {"window-takes-patches", "src/tsdb/head_replay.cc", "late samples are where nobody reads them"},
+    {"window-forgets-position", "src/tsdb/head_replay.cc", "the log is cut where it is needed"},
+    {"window-forgets-rest", "src/tsdb/head_replay.cc", "samples that wait at the end are lost"},
     // Blocks
     {"block-index-no-checksum", "src/tsdb/block.cc", "a damaged index is believed"},
     {"region-no-checksum", "src/tsdb/block_region.cc", "damaged samples are believed"},
