@@ -21,8 +21,8 @@ std::string state_of(World& world) {
   std::string state;
   for (const std::string_view tenant : kTenants) {
     const EngineStats stats = world.engine().stats(std::string(tenant));
-    state += fmt::format("{}: {} series, {} chunks, {} late, from {} to {}\n", tenant, stats.series,
-                         stats.chunks, stats.late_samples, stats.min_time_ms, stats.max_time_ms);
+    state += fmt::format("{}: {} series, {} late, from {} to {}\n", tenant, stats.series,
+                         stats.late_samples, stats.min_time_ms, stats.max_time_ms);
     storage::SelectRequest request;
     request.tenant = tenant;
     request.range = kAllTime;

@@ -375,7 +375,9 @@ class Head {
   static void apply_float(Series& series, SeriesRef ref, const model::Sample& sample,
                           FloatWork& work);
   static size_t open_size_max(const Series& series, SeriesRef ref);
-  static void seal(Series& series, FloatWork& work);
+  // Takes along of what is known to follow in order, all but the last; gives how many.
+  static size_t seal(Series& series, FloatWork& work, std::span<const int64_t> next_times_ms = {},
+                     std::span<const double> next_values = {});
   void settle(FloatWork& work);
   void apply_histogram(Series& series, const model::HistogramSample& sample);
   void apply_patch(storage::LogPosition position, SeriesRef ref, const model::Sample& sample);

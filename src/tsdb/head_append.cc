@@ -579,7 +579,8 @@ size_t Head::open_size_max(const Series& series, SeriesRef ref) {
                                   : OpenChunk::kCapacityMax;
 }
 
-void Head::seal(Series& series, FloatWork& work) {
+size_t Head::seal(Series& series, FloatWork& work, std::span<const int64_t> next_times_ms,
+                  std::span<const double> next_values) {
   work.times_ms.clear();
   work.values.clear();
   Chunk* prev = series.chunks;
@@ -588,6 +589,14 @@ void Head::seal(Series& series, FloatWork& work) {
     ENSURE(encoding::decode_float_chunk(prev->bytes(), work.times_ms, work.values).has_value());
   }
   series.open.copy_to(work.times_ms, work.values);
+  // One column of many samples costs less than sealing them again with those that follow.
+  const size_t left = next_times_ms.empty() ? 0 : next_times_ms.size() - 1;
+  const size_t taken =
+      std::min(left, kChunkTarget - std::min<size_t>(kChunkTarget, work.values.size()));
+  work.times_ms.insert(work.times_ms.end(), next_times_ms.begin(),
+                       next_times_ms.begin() + static_cast<ptrdiff_t>(taken));
+  work.values.insert(work.values.end(), next_values.begin(),
+                     next_values.begin() + static_cast<ptrdiff_t>(taken));
   work.bytes.clear();
   encoding::append_float_chunk(work.bytes, work.times_ms, work.values, encoding::Effort::Quick);
   Chunk* const sealed =
@@ -597,6 +606,7 @@ void Head::seal(Series& series, FloatWork& work) {
   series.open.clear();
   ++work.sealed;
   if (joins) work.joined.push_back(prev);
+  return taken;
 }
 
 void Head::settle(FloatWork& work) {

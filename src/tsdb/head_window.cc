@@ -82,7 +82,7 @@ void Head::apply_run(Series& series, SeriesRef ref, std::span<const int64_t> tim
     while (end < times_ms.size() && times_ms[end] > times_ms[end - 1]) ++end;
     while (at < end) {
       if (series.open.size() >= open_size_max(series, ref) || !series.open.fits(times_ms[at])) {
-        seal(series, work);
+        at += seal(series, work, times_ms.subspan(at, end - at), values.subspan(at, end - at));
       }
       const size_t room = open_size_max(series, ref) - series.open.size();
       at += series.open.add_run(&times_ms[at], &values[at], std::min(room, end - at));
