@@ -31,7 +31,6 @@ GROWTH_MAX = 1.05
 # Active ones, and those of STALE_MINUTES.
 SERIES_MAX = 1 + CHURN / 100 * STALE_MINUTES + 0.05
 METRICS = ["petrel_tsdb_head_series", "petrel_tsdb_series_created_total", "petrel_tsdb_series_evicted_total"]
-PORTS = {"churn": peers.Running.PORT, "steady": peers.Running.PORT + 1}
 
 
 @dataclasses.dataclass
@@ -56,16 +55,18 @@ class Run:
         return self.wrote["samples_per_server_cpu_s_settled"]
 
 
-def run_one(name: str, petrel: peers.Peer, peerbench: str, work: pathlib.Path, data: dict, minutes: int) -> Run:
-    file = work / f"{name}.pb"
+def server_of(name: str, petrel: peers.Peer, peerbench: str, work: pathlib.Path) -> Server:
     # A control group is named after its peer.
-    peer = peers.Peer(f"petrel-{name}", petrel.version_command, petrel.command)
-    with Server(peer, work / name, peerbench, PORTS[name]) as server:
-        live.wait_for(data)
-        with watch.Watch(server, METRICS) as seen:
-            wrote, trace = live.write(server, file, data, minutes)
-        print(f"-- {name}: {wrote}", flush=True)
-        return Run(wrote, seen.moments, server.missing(file), trace)
+    return Server(peers.Peer(f"petrel-{name}", petrel.version_command, petrel.command), work / name, peerbench)
+
+
+def run_one(name: str, server: Server, work: pathlib.Path, data: dict, minutes: int) -> Run:
+    file = work / f"{name}.pb"
+    live.wait_for(data)
+    with watch.Watch(server, METRICS) as seen:
+        wrote, trace = live.write(server, file, data, minutes)
+    print(f"-- {name}: {wrote}", flush=True)
+    return Run(wrote, seen.moments, server.missing(file), trace)
 
 
 def print_charts(runs: dict[str, Run]) -> None:
@@ -117,8 +118,11 @@ def run(root: pathlib.Path, minutes: int = MINUTES, hosts: int = HOSTS) -> list[
         end = live.end_of(hosts, minutes, 2)
         data = {name: live.make(peerbench, work / f"{name}.pb", hosts, minutes, end, "--churn", str(percent))
                 for name, percent in {"churn": CHURN, "steady": 0}.items()}
-        with concurrent.futures.ThreadPoolExecutor(2) as both:
-            started = {name: both.submit(run_one, name, petrel, peerbench, work, data[name], minutes) for name in data}
+        # Both before the hour begins: one that does not start ends the gate at once.
+        with (server_of("churn", petrel, peerbench, work) as churn, server_of("steady", petrel, peerbench, work) as steady,
+              concurrent.futures.ThreadPoolExecutor(2) as both):
+            started = {name: both.submit(run_one, name, server, work, data[name], minutes)
+                       for name, server in {"churn": churn, "steady": steady}.items()}
             runs = {name: one.result() for name, one in started.items()}
     finally:
         shutil.rmtree(work, ignore_errors=True)

@@ -9,7 +9,9 @@ server's own CPU time, not the wall time. Writes docs/benchmarks.md.
 import json
 import os
 import pathlib
+import random
 import shutil
+import socket
 import subprocess
 import tempfile
 import time
@@ -80,14 +82,24 @@ def make_peers(root: pathlib.Path) -> list[Peer]:
     ]
 
 
+def free_port() -> int:
+    """Below those that the kernel gives to outgoing connections; another gate may run at the same time."""
+    for port in random.sample(range(20000, 32768), 100):
+        with socket.socket() as one:
+            try:
+                one.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise RuntimeError("100 ports between 20000 and 32767 are in use")
+
+
 class Running:
     """One server on an empty folder, in a control group of its own where that is possible."""
 
-    PORT = 21890
-
-    def __init__(self, peer: Peer, folder: pathlib.Path, peerbench: str, port: int = PORT):
-        self.peer, self.folder, self.peerbench, self.port = peer, folder, peerbench, port
-        self.url = f"http://127.0.0.1:{port}"
+    def __init__(self, peer: Peer, folder: pathlib.Path, peerbench: str):
+        self.peer, self.folder, self.peerbench, self.port = peer, folder, peerbench, free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
 
     def __enter__(self):
         shutil.rmtree(self.folder, ignore_errors=True)
