@@ -513,6 +513,15 @@ void append_run_payload(std::string& out, const LogBatch& batch, uint64_t distan
   append_blocks(out, batch, base_ms);
 }
 
+// Ids follow one another in a batch, and so do their slots, in pieces: longer rows of full slots
+// would meet others that have the same place, and every look-up would walk along them.
+size_t RunValues::slot_of(uint64_t id, size_t mask) {
+  constexpr unsigned kPieceBits = 4;
+  constexpr uint64_t kGolden = 0x9e3779b97f4a7c15;
+  const uint64_t piece = (id >> kPieceBits) * kGolden >> 24U;
+  return (piece << kPieceBits | (id & ((1U << kPieceBits) - 1))) & mask;
+}
+
 void RunValues::clear() {
   constexpr size_t kKeptMax = size_t{1} << 20;
   of_empty_ = 0;
@@ -525,7 +534,7 @@ double& RunValues::at(uint64_t id) {
   if (id == kEmpty) return of_empty_;
   if ((used_ + 1) * 2 > slots_.size()) grow();
   const size_t mask = slots_.size() - 1;
-  size_t i = id & mask;
+  size_t i = slot_of(id, mask);
   while (slots_[i].id != id) {
     if (slots_[i].id == kEmpty) {
       slots_[i].id = id;
@@ -544,7 +553,7 @@ void RunValues::grow() {
   const size_t mask = slots_.size() - 1;
   for (const Slot& one : old) {
     if (one.id == kEmpty) continue;
-    size_t i = one.id & mask;
+    size_t i = slot_of(one.id, mask);
     while (slots_[i].id != kEmpty) i = (i + 1) & mask;
     slots_[i] = one;
   }

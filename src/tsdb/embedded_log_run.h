@@ -47,9 +47,9 @@ class RunValues {
     double value = 0;
   };
 
+  static size_t slot_of(uint64_t id, size_t mask);
   void grow();
 
-  // Ids follow one another in a batch, and so do their slots.
   std::vector<Slot> slots_;  // a power of two, linear probing
   size_t used_ = 0;
   double of_empty_ = 0;  // of the id that marks empty slots, which no writer gives
